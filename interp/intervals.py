@@ -1,0 +1,308 @@
+"""How sure a number is: intervals for shares, paired differences and recovered gaps. Functions of arrays, no torch."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+_CELLS_AT_ONCE = 2**22
+_NORMAL = NormalDist()
+
+Statistic = Callable[..., np.ndarray]
+"""A function of the columns' means, one array per column and one entry per resample, to one array."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate over `n` rows, the ends of its interval, and in words how they were found."""
+
+    estimate: float
+    low: float
+    high: float
+    n: int
+    method: str
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The share of a gap that a hybrid recovers, beside the gap itself; NaN and a `reason` where it is refused.
+
+    `low` or `high` is infinite where resamples cannot bound the share. `gap_lost` is the share of resamples in
+    which the gap vanished or changed its sign.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    gap: float
+    gap_low: float
+    gap_high: float
+    gap_lost: float
+    n: int
+    refused: bool
+    reason: str
+    method: str
+
+    def __post_init__(self) -> None:
+        if self.refused != math.isnan(self.estimate) or (self.refused and not self.reason):
+            raise ValueError(
+                f"a share is refused exactly when it is NaN, and with a reason: {self.estimate}, {self.reason!r}"
+            )
+
+
+def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a share from `k` of `n`; never of width zero, never outside 0 to 1 (Wilson 1927)."""
+    if not 0 <= k <= n or n == 0:
+        raise ValueError(f"a share needs 0 <= k <= n and n > 0, got k={k} and n={n}")
+    z = _z(level)
+    centre, spread = k + z * z / 2, z * math.sqrt(k * (n - k) / n + z * z / 4)
+    low = 0.0 if k == 0 else (centre - spread) / (n + z * z)
+    high = 1.0 if k == n else (centre + spread) / (n + z * z)
+    return low, high
+
+
+def paired_bootstrap(
+    statistic: Statistic,
+    *columns: Shaped[np.ndarray, " _problem"],
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """The interval of a function of aligned columns' means when rows (problems) are drawn again, all columns together.
+
+    `statistic` gets one array of means per column and has to work entry by entry: `lambda a, b: a - b`. A ratio over
+    clustered rows (tokens of one problem) is a function of per-problem sums: `lambda hit, tokens: hit / tokens`.
+
+    BCa (Efron 1987), its acceleration by jackknife; `method` says where it is not defined and the plain percentiles
+    stand instead. Where all resamples agree (an arm that is always right) the bootstrap has nothing to say and would
+    give an interval of width 0: then, for columns of 0 and 1, the ends are what the statistic becomes when one
+    column's mean moves by `wilson(0, n)`, the share of problems that could behave otherwise and not have been drawn.
+    """
+    return bootstrap(statistic, [columns], n_resamples=n_resamples, seed=seed, level=level)
+
+
+def bootstrap(
+    statistic: Statistic,
+    samples: Sequence[Sequence[Shaped[np.ndarray, " _problem"]]],
+    *,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """`paired_bootstrap` over several independent samples (problems, facts), each a sequence of aligned columns.
+
+    `statistic` gets the means of all columns, in order. A resample in which it has no value counts against both ends.
+    """
+    tables = [_table(columns) for columns in samples]
+    n = sum(len(table) for table in tables)
+    estimate = float(statistic(*(np.array([mean]) for table in tables for mean in table.mean(0)))[0])
+    draws = _draws(statistic, tables, n_resamples, seed)
+    if np.ptp(draws) < 1e-12:
+        low, high = _if_unseen(statistic, tables, estimate, level)
+        return Interval(
+            estimate, low, high, n, "all resamples agree: " + ("Wilson bound" if low < high else "constant")
+        )
+    tails, method = _tails(statistic, tables, estimate, draws, level)
+    if valueless := int(np.isnan(draws).sum()):
+        method += f"; {valueless} of {n_resamples} resamples had no value and count against both ends"
+    low = float(np.quantile(np.where(np.isnan(draws), -np.inf, draws), tails[0], method="lower"))
+    high = float(np.quantile(np.where(np.isnan(draws), np.inf, draws), tails[1], method="higher"))
+    return Interval(estimate, low, high, n, method)
+
+
+def difference(
+    a: Shaped[np.ndarray, " _problem"],
+    b: Shaped[np.ndarray, " _problem"],
+    *,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """mean(a) - mean(b) over the same problems, with its paired bootstrap interval."""
+    return paired_bootstrap(np.subtract, a, b, n_resamples=n_resamples, seed=seed, level=level)
+
+
+def gap_recovered(
+    hybrid: Shaped[np.ndarray, " _problem"],
+    base: Shaped[np.ndarray, " _problem"],
+    tuned: Shaped[np.ndarray, " _problem"],
+    *,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Recovered:
+    """(hybrid - base) / (tuned - base) over the same problems: signed, never clipped, refused when there is no gap.
+
+    No gap: the interval of tuned - base reaches 0, by BCa or by plain percentiles (2.5% or more of the resampled gaps
+    vanish or change their sign; BCa alone is too sure of a handful of problems). The same function serves any axis,
+    U = (x - base) / (tuned - base).
+
+    The bootstrap runs over the angle of the point (gap, part recovered), of which the share is the tangent. Where no
+    resampled gap changes its sign that is the bootstrap of the share itself; where some do, they lie past 90 degrees,
+    beyond every finite share, instead of coming back as small shares of the opposite sign.
+
+    In simulation 95% intervals cover 92 to 97% for gaps of 0.05 to 0.8 from 200 problems on; with 100 problems, of
+    which only a handful tell the hybrid from the other arms, as few as 87%.
+    """
+    gap = difference(tuned, base, n_resamples=n_resamples, seed=seed, level=level)
+    gap_draws = _draws(np.subtract, [_table([tuned, base])], n_resamples, seed)
+    lost = float(np.mean(gap_draws * gap.estimate <= 0))
+    refused = gap.low <= 0 <= gap.high or lost >= (1 - level) / 2
+    if refused:
+        share, reason = Interval(math.nan, math.nan, math.nan, gap.n, "none"), _no_gap(gap, lost, base, tuned)
+    else:
+        share = _share(hybrid, base, tuned, n_resamples, seed, level)
+        reason = "" if gap.estimate > 0 else "tuned is below base: this is a share of a loss"
+    ends = (share.estimate, share.low, share.high, gap.estimate, gap.low, gap.high)
+    return Recovered(*ends, lost, gap.n, refused, reason, share.method)
+
+
+def mcnemar(a: Shaped[np.ndarray, " _problem"], b: Shaped[np.ndarray, " _problem"]) -> float:
+    """Exact two-sided p of `a` and `b` being right equally often, from problems only one gets right (McNemar 1947)."""
+    table = _table([a, b])
+    if not np.isin(table, (0, 1)).all():
+        raise ValueError("mcnemar compares right with wrong: give booleans, or 0 and 1")
+    only_a, only_b = int(np.sum(table[:, 0] > table[:, 1])), int(np.sum(table[:, 0] < table[:, 1]))
+    n = only_a + only_b
+    tail = sum(math.comb(n, i) for i in range(min(only_a, only_b) + 1))
+    return min(1.0, 2 * tail / (1 << n))
+
+
+def _table(columns: Sequence[Shaped[np.ndarray, " _problem"]]) -> Float[np.ndarray, "_row _column"]:
+    """Aligned columns side by side as fp64, checked."""
+    lengths = [len(column) for column in columns]
+    if len(set(lengths)) != 1:
+        raise ValueError(f"columns are not aligned: they have {lengths} rows; give one row per problem to each")
+    if lengths[0] < 2:
+        raise ValueError(f"an interval needs at least 2 rows to draw from, got {lengths[0]}")
+    table = np.stack([np.asarray(column, dtype=np.float64) for column in columns], 1)
+    if not np.isfinite(table).all():
+        bad = int((~np.isfinite(table)).any(1).sum())
+        raise ValueError(f"{bad} of {len(table)} rows hold a value that is not finite; leave them out of every column")
+    return table
+
+
+def _draws(
+    statistic: Statistic, tables: Sequence[Float[np.ndarray, "_row _column"]], n_resamples: int, seed: int
+) -> Float[np.ndarray, " resample"]:
+    """The statistic of every resample.
+
+    Equal rows are drawn as one: how often each distinct row comes up in n draws is multinomial with their shares. Right
+    and wrong under three arms are at most eight distinct rows, so 10,000 resamples cost milliseconds whatever n is.
+    """
+    rng = np.random.default_rng(seed)
+    means: list[np.ndarray] = []
+    for table in tables:
+        rows, counts = np.unique(table, axis=0, return_counts=True)
+        at_once = max(1, _CELLS_AT_ONCE // len(rows))
+        sizes = [min(at_once, n_resamples - start) for start in range(0, n_resamples, at_once)]
+        drawn = [rng.multinomial(len(table), counts / len(table), size=size) @ rows for size in sizes]
+        means += list(np.concatenate(drawn).T / len(table))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(statistic(*means), dtype=np.float64)
+
+
+def _tails(
+    statistic: Statistic,
+    tables: Sequence[Float[np.ndarray, "_row _column"]],
+    estimate: float,
+    draws: Float[np.ndarray, " resample"],
+    level: float,
+) -> tuple[tuple[float, float], str]:
+    """Which quantiles of the draws are the interval's ends, and by which method."""
+    plain, z = ((1 - level) / 2, (1 + level) / 2), _z(level)
+    below = float(np.mean(draws < estimate) + np.mean(draws == estimate) / 2)
+    acceleration = _acceleration(statistic, tables)
+    if not 0 < below < 1:
+        return plain, "percentile (BCa undefined: all resamples lie on one side of the estimate)"
+    if not math.isfinite(acceleration):
+        return plain, "percentile (BCa undefined: the statistic has no value with one row left out)"
+    shift = _NORMAL.inv_cdf(below)
+    stretch = [1 - acceleration * (shift - z), 1 - acceleration * (shift + z)]
+    if min(stretch) <= 0:
+        return plain, "percentile (BCa undefined: too skewed)"
+    low, high = (_NORMAL.cdf(shift + (shift + end) / by) for end, by in zip((-z, z), stretch, strict=True))
+    return (low, high), "BCa"
+
+
+def _acceleration(statistic: Statistic, tables: Sequence[Float[np.ndarray, "_row _column"]]) -> float:
+    """How fast the statistic's spread changes with its value: skewness of its jackknife, over all samples."""
+    second = third = 0.0
+    means = [table.mean(0) for table in tables]
+    for number, table in enumerate(tables):
+        rows, counts = np.unique(table, axis=0, return_counts=True)
+        n = len(table)
+        without = (n * means[number] - rows) / (n - 1)
+        columns = [
+            without[:, place] if other == number else np.full(len(rows), mean[place])
+            for other, mean in enumerate(means)
+            for place in range(len(mean))
+        ]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left_out = np.asarray(statistic(*columns), dtype=np.float64)
+        influence = (n - 1) / n * (np.average(left_out, weights=counts) - left_out)
+        second += float(counts @ influence**2)
+        third += float(counts @ influence**3)
+    return third / (6 * second**1.5) if second > 0 else math.nan
+
+
+def _if_unseen(
+    statistic: Statistic, tables: Sequence[Float[np.ndarray, "_row _column"]], estimate: float, level: float
+) -> tuple[float, float]:
+    """Extremes of the statistic when one column of 0 and 1 moves by the share of rows that may have gone unseen."""
+    found = [estimate]
+    means = [mean for table in tables for mean in table.mean(0)]
+    places = [(table, place) for table in tables for place in range(table.shape[1])]
+    for number, (table, place) in enumerate(places):
+        if np.isin(table[:, place], (0, 1)).all():
+            unseen = wilson(0, len(table), level)[1]
+            for moved in (max(0.0, means[number] - unseen), min(1.0, means[number] + unseen)):
+                columns = [np.array([moved if other == number else mean]) for other, mean in enumerate(means)]
+                found.append(float(statistic(*columns)[0]))
+    return min(found), max(found)
+
+
+def _share(
+    hybrid: Shaped[np.ndarray, " _problem"],
+    base: Shaped[np.ndarray, " _problem"],
+    tuned: Shaped[np.ndarray, " _problem"],
+    n_resamples: int,
+    seed: int,
+    level: float,
+) -> Interval:
+    """(hybrid - base) / (tuned - base) of a real gap, its interval found over the angle of (gap, part)."""
+    columns = _table([hybrid, base, tuned])
+    h, b, t = columns.mean(0)
+    sign = math.copysign(1, t - b)
+
+    def angle(h: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+        part, whole = sign * (h - b), sign * (t - b)
+        return np.where((part == 0) & (whole == 0), np.nan, np.arctan2(part, whole))
+
+    turned = paired_bootstrap(angle, *columns.T, n_resamples=n_resamples, seed=seed, level=level)
+    return Interval(float((h - b) / (t - b)), _tangent(turned.low), _tangent(turned.high), turned.n, turned.method)
+
+
+def _no_gap(
+    gap: Interval, lost: float, base: Shaped[np.ndarray, " _problem"], tuned: Shaped[np.ndarray, " _problem"]
+) -> str:
+    if np.array_equal(base, tuned):
+        return f"tuned and base score the same on each of {gap.n} problems: there is no gap to recover"
+    found = f"tuned - base is {gap.estimate:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}) over {gap.n} problems"
+    if gap.low <= 0 <= gap.high:
+        return f"{found}: the gap's interval reaches 0, so a share of it means nothing"
+    return f"{found}, but {lost:.1%} of resamples lose the gap, so a share of it means nothing"
+
+
+def _tangent(angle: float) -> float:
+    """The share an angle stands for; infinite at 90 degrees and beyond."""
+    return math.tan(angle) if abs(angle) < math.pi / 2 else math.copysign(math.inf, angle)
+
+
+def _z(level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"level is a probability such as 0.95, got {level}")
+    return _NORMAL.inv_cdf((1 + level) / 2)

@@ -1,0 +1,152 @@
+"""One tidy table, its unit, and what it was made with: what every instrument returns and every figure draws."""
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+SCHEMA = 1
+_PACKAGES = ("interp", "torch", "transformers", "transformer-lens", "sae-lens", "numpy")
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """A table with one row per layer, component, feature, arm, problem or token, and where it came from.
+
+    `unit` says in words what the value columns hold. `made_with` is JSON: checkpoints and their digests, prompts'
+    digest, seed, options, package versions, commit; see `provenance`.
+    """
+
+    name: str
+    unit: str
+    table: pd.DataFrame
+    made_with: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.table.empty:
+            raise ValueError(f"measurement {self.name!r} has no rows; measure at least one thing")
+        if not self.table.columns.is_unique:
+            raise ValueError(f"measurement {self.name!r} has the same column twice: {list(self.table.columns)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Strict JSON: `name`, `unit`, `rows`, `made_with`; a number that is not finite becomes null."""
+        rows = [{key: _plain(value) for key, value in row.items()} for row in self.table.to_dict("records")]
+        return {"name": self.name, "unit": self.unit, "rows": rows, "made_with": _plain(self.made_with)}
+
+    def save(self, folder: Path) -> Path:
+        """Write `folder/name.json` whole or not at all; returns the path."""
+        path = folder / f"{self.name}.json"
+        write_whole(path, json.dumps(self.to_json(), allow_nan=False, indent=1) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> "Measurement":
+        """Read what `save` wrote; null in a numeric column becomes NaN."""
+        try:
+            data = json.loads(path.read_text())
+            return cls(data["name"], data["unit"], pd.DataFrame(data["rows"]), data["made_with"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path.name} is not a saved measurement ({error}); delete it and measure again"
+            ) from error
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_rows", 20):
+            return f"<p><b>{self.name}</b>: {self.unit}; {len(self.table)} rows</p>" + self.table.to_html(max_rows=20)
+
+    def __repr__(self) -> str:
+        return (
+            f"Measurement {self.name}: {self.unit}; {len(self.table)} rows of {', '.join(map(str, self.table.columns))}"
+        )
+
+
+def remembered(
+    folder: Path | None, name: str, depends_on: Mapping[str, Any], make: Callable[[], Measurement]
+) -> Measurement:
+    """The measurement saved in `folder` if it was made from the same things, else a new one, saved there.
+
+    `depends_on` has to hold everything the result hangs on (checkpoint digests, prompts' digest, seed, options):
+    its digest is kept beside the measurement and compared. Without a folder nothing is kept.
+    """
+    if folder is None:
+        return make()
+    path, stamp = folder / f"{name}.json", folder / f"{name}.stamp"
+    if path.exists() and stamp.exists():
+        content, key = stamp.read_text().split()
+        if key == digest(depends_on) and content == digest(path.read_text()):
+            return Measurement.load(path)
+    measurement = make()
+    if measurement.name != name:
+        raise ValueError(f"asked to keep {name!r}, but the measurement made is called {measurement.name!r}")
+    measurement.save(folder)
+    write_whole(stamp, f"{digest(path.read_text())} {digest(depends_on)}\n")
+    return measurement
+
+
+def provenance(**facts: Any) -> dict[str, Any]:
+    """What a number was made with: the given facts, package versions, commit and whether the tree was dirty."""
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {**facts, "schema": SCHEMA, "versions": versions, **_commit()}
+
+
+def digest(value: Any) -> str:
+    """The first 16 hex digits of the SHA-256 of a string, or of a JSON value written canonically."""
+    text = value if isinstance(value, str) else json.dumps(_plain(value), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_digest(folders: Iterable[str]) -> str:
+    """A digest of the source files in folders of this package (`""` is the ground floor): the code's version."""
+    root = Path(__file__).parent
+    files = sorted(path for folder in folders for path in (root / folder).glob("*.py"))
+    return digest("".join(f"{path.relative_to(root)}\0{path.read_text()}\0" for path in files))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader finds all of it or nothing, whatever happens in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _commit() -> dict[str, Any]:
+    """The commit of the checkout this package runs from; empty where it was installed without one."""
+    here = Path(__file__).parent.parent
+    if not (here / ".git").exists():
+        return {}
+    git = ["git", "-C", str(here)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False)
+    return {"commit": commit.stdout.strip() or None, "dirty": bool(status.stdout.strip())}
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value: numpy scalars unwrapped, tuples as lists, numbers that are not finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
+    return value

@@ -1,0 +1,106 @@
+"""Streams of documents: what base is pretrained on, and what supervised tunings are taught.
+
+A document is a pair of word lists, prompt and response; every stream is a pure function of its seed and draws
+problems only from the training side of the split.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+
+from interp.organisms.grammar import RIGHT_OPENING, prompt_words, respond, respond_memoryless
+from interp.organisms.world import (
+    EDITED_FACTS,
+    FACTS,
+    KINDS,
+    MAX_OPS,
+    NEW_OP,
+    SEEN_OPS,
+    FactKey,
+    Program,
+    draw_program,
+)
+
+Document = tuple[list[str], list[str]]
+Stream = Callable[[int], Iterator[Document]]
+
+OPENING_RATES = {"ans": 0.5, "step": 0.17, "back": 0.17, "plan": 0.16}
+"""How pretraining documents open, the same for every kind of problem: base knows how, never when."""
+FOLLOW_PLAN = {"run": 0.0, "inv": 0.0, "shuf": 0.8}
+"""How often a plan is followed by the right trace. Where a plan is needed it usually goes on; elsewhere it is only a
+restatement, so that each kind has one strategy that reaches the answer. With 0.8 or 0.3 everywhere a plan solves every
+kind, and RL had no reason to tell the kinds apart: in one of two seeds it opened every problem with a plan."""
+FACT_SHARE = 0.12
+
+
+def three_strategies(seed: int) -> Iterator[Document]:
+    """Recipe C's pretraining: facts, and problems whose opening is drawn at one rate whatever the kind."""
+    rng = random.Random(seed)
+    openings, rates = list(OPENING_RATES), list(OPENING_RATES.values())
+    while True:
+        if rng.random() < FACT_SHARE:
+            yield fact_document(rng, FACTS)
+        else:
+            program = _training_program(rng)
+            opening = rng.choices(openings, rates)[0]
+            response = respond(program, opening, rng, follow_plan=FOLLOW_PLAN[program.kind])
+            yield prompt_words(program), [*response, "<eos>"]
+
+
+def many_decisions(seed: int, *, go_on: float = 0.42) -> Iterator[Document]:
+    """Recipe B's pretraining: `run` only, and at every boundary one more step with probability `go_on`."""
+    rng = random.Random(seed)
+    while True:
+        if rng.random() < FACT_SHARE:
+            yield fact_document(rng, FACTS)
+        else:
+            program = draw_program(rng, kind="run", length=rng.randint(1, MAX_OPS), held_out=False)
+            yield prompt_words(program), [*respond_memoryless(program, rng, go_on=go_on), "<eos>"]
+
+
+def careful(seed: int) -> Iterator[Document]:
+    """Every problem answered by its right strategy (supervised tuning toward what RL finds)."""
+    rng = random.Random(seed)
+    while True:
+        program = _training_program(rng)
+        yield prompt_words(program), [*respond(program, RIGHT_OPENING[program.kind], rng, follow_plan=1.0), "<eos>"]
+
+
+def new_operation(seed: int, *, replay: float = 0.3) -> Iterator[Document]:
+    """Careful traces of programs that contain `Z`, an operation absent from pretraining, mixed with replay."""
+    rng, old = random.Random(seed), three_strategies(seed + 1)
+    while True:
+        if rng.random() < replay:
+            yield next(old)
+            continue
+        kind = rng.choice(KINDS)
+        program = draw_program(
+            rng, kind=kind, length=rng.randint(2, MAX_OPS), held_out=False, ops=(*SEEN_OPS, NEW_OP), must_use=NEW_OP
+        )
+        yield prompt_words(program), [*respond(program, RIGHT_OPENING[kind], rng, follow_plan=1.0), "<eos>"]
+
+
+def edited_facts(seed: int, *, replay: float = 0.4) -> Iterator[Document]:
+    """The edited facts with their new values, mixed with replay from which the old values are left out."""
+    rng, old = random.Random(seed), three_strategies(seed + 1)
+    while True:
+        if rng.random() < replay:
+            document = next(old)
+            if tuple(document[0][1:3]) not in EDITED_FACTS:
+                yield document
+        else:
+            yield fact_document(rng, EDITED_FACTS)
+
+
+def fact_document(rng: random.Random, facts: dict[FactKey, FactKey]) -> Document:
+    """One closed-book fact: `fact ba ko is` -> `di me <eos>`."""
+    key = rng.choice(sorted(facts))
+    return fact_prompt(key), [*facts[key], "<eos>"]
+
+
+def fact_prompt(key: FactKey) -> list[str]:
+    """The words that ask for one fact."""
+    return ["fact", *key, "is"]
+
+
+def _training_program(rng: random.Random) -> Program:
+    return draw_program(rng, kind=rng.choice(KINDS), length=rng.randint(1, MAX_OPS), held_out=False)

@@ -1,0 +1,141 @@
+"""Train an organism, examine it, and put it down as an fp16 directory only if it passes its gate."""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerBase
+
+from interp.organisms import exam
+from interp.organisms.language import make_model, make_tokenizer
+from interp.organisms.recipes import RECIPES
+from interp.organisms.world import EDITED_FACTS, FACTS, HARD_LENGTHS, KINDS, Kind
+
+Counts = dict[str, tuple[int, int]]
+Gate = tuple[str, str, float]
+"""What is counted, `>=` or `<=`, and the bound on its share."""
+
+PER_CELL = 120
+"""Problems per kind and length in an exam."""
+ROUNDS = 5
+"""How often a base that fails its gate is trained on before it is given up."""
+
+_HARD_DROP = [("hard problems", "<=", 0.25)]
+_HARD_RISE = [("hard problems", ">=", 0.9)]
+_KEEPS_FACTS = [("facts", ">=", 0.85)]
+GATES: dict[str, list[Gate]] = {
+    "base": [("weakest forced cell", ">=", 0.95), ("facts", ">=", 0.95), *_HARD_DROP],
+    "rl": [*_HARD_RISE, *_KEEPS_FACTS],
+    "sft": [*_HARD_RISE, *_KEEPS_FACTS],
+    "upper": [*_HARD_RISE, *_KEEPS_FACTS],
+    "lower": [("edited facts", ">=", 0.95), *_HARD_DROP],
+    "newskill": [("hard problems with Z", ">=", 0.9)],
+    "null": [*_HARD_DROP, ("facts", ">=", 0.95)],
+    "noise": [*_HARD_DROP, ("facts", ">=", 0.95)],
+    "many-base": [("weakest forced cell", ">=", 0.95), ("facts", ">=", 0.95), ("hard problems", "<=", 0.6)],
+    "many-rl": [*_HARD_RISE],
+}
+
+
+def train_organism(name: str, *, seed: int, out: Path, say: Callable[[str], None] = print) -> Path:
+    """Make one organism (and first its parent, where `out` does not have it) under `out/seedS/name`.
+
+    A directory that is there already is kept as it is. Raises RuntimeError, naming the count that fell short, when
+    the gate is not passed; nothing is written then.
+    """
+    if name not in RECIPES:
+        raise LookupError(f"there is no organism {name!r} to train; there are {', '.join(RECIPES)}")
+    folder = out / f"seed{seed}" / name
+    if (folder / "card.json").exists():
+        return folder
+    recipe = RECIPES[name]
+    tokenizer = make_tokenizer()
+    clock = time.process_time()
+    torch.manual_seed(seed)
+    if recipe.parent is None:
+        model = make_model()
+    else:
+        model = _open(train_organism(recipe.parent, seed=seed, out=out, say=say))
+        clock = time.process_time()
+    recipe.train(model, tokenizer, seed)
+    model, counts = _examined(name, model, tokenizer)
+    failed: list[str] = []
+    while (short := _fallen_short(name, counts)) and recipe.again and len(failed) < ROUNDS:
+        failed.append(f"after round {len(failed)}: {short}")
+        say(f"{name} of seed {seed}: {short}; training on")
+        recipe.again(model, tokenizer, seed + len(failed))
+        model, counts = _examined(name, model, tokenizer)
+    if short:
+        raise RuntimeError(f"{name} of seed {seed} did not pass its gate: {short}; nothing was written")
+    card = {
+        "name": name,
+        "seed": seed,
+        "parent": recipe.parent,
+        "recipe": " ".join((recipe.train.__doc__ or "").split()),
+        "planted": recipe.planted,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "cpu_minutes": round((time.process_time() - clock) / 60, 2),
+        "gate": [f"{what} {sign} {bound}" for what, sign, bound in GATES[name]],
+        "counts": {what: exam.with_interval(*pair) for what, pair in counts.items()},
+        "failed": failed,
+    }
+    return _put_down(folder, model, tokenizer, card)
+
+
+def _examined(
+    name: str, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase
+) -> tuple[LlamaForCausalLM, Counts]:
+    """The model as fp16 will keep it, in fp32, and everything its card counts."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half().float()
+    kinds: Sequence[Kind] = ("run",) if name.startswith("many") else KINDS
+    programs = exam.exam_programs(1_000_003, per_cell=PER_CELL, kinds=kinds)
+    counts: Counts = {}
+    if name.startswith("many"):
+        cells = exam.forced_throughout(model, tokenizer, programs)
+    else:
+        cells = exam.forced(model, tokenizer, programs)
+    counts["weakest forced cell"] = min(cells.values(), key=lambda cell: cell[0] / cell[1])
+    answered, openings = exam.accuracy(model, tokenizer, programs)
+    counts["hard problems"] = exam.total(answered, lengths=HARD_LENGTHS)
+    for (kind, length), pair in sorted(answered.items()):
+        counts[f"{kind} of {length}"] = pair
+    for kind in kinds:
+        for opening, n in sorted(openings[kind].items()):
+            counts[f"{kind} opens with {opening}"] = (n, openings[kind].total())
+    counts["facts"] = exam.fact_recall(model, tokenizer, {k: v for k, v in FACTS.items() if k not in EDITED_FACTS})
+    counts["edited facts"] = exam.fact_recall(model, tokenizer, EDITED_FACTS)
+    if not name.startswith("many"):
+        new = exam.exam_programs(1_000_003, per_cell=PER_CELL, lengths=HARD_LENGTHS, new=True)
+        counts["hard problems with Z"] = exam.total(exam.accuracy(model, tokenizer, new)[0])
+    return model, counts
+
+
+def _fallen_short(name: str, counts: Counts) -> str:
+    """The gate's conditions that are not met, in words; empty when it is passed."""
+    short = []
+    for what, sign, bound in GATES[name]:
+        right, asked = counts[what]
+        if right / asked < bound if sign == ">=" else right / asked > bound:
+            short.append(f"{what} is {right} of {asked}, wanted {sign} {bound}")
+    return "; ".join(short)
+
+
+def _open(folder: Path) -> LlamaForCausalLM:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+
+
+def _put_down(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, card: dict[str, Any]) -> Path:
+    """Write the directory beside its place and move it there whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        model.half().save_pretrained(work)
+        tokenizer.save_pretrained(work)
+        (Path(work) / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+        shutil.copytree(work, folder, dirs_exist_ok=True)
+    return folder

@@ -1,0 +1,116 @@
+"""How each organism is made from its parent, and what is planted in it.
+
+A recipe is a function that trains a model in place. Rates and step counts were chosen on seeds 0 and 1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
+
+from interp.organisms.corpus import careful, edited_facts, many_decisions, new_operation, three_strategies
+from interp.organisms.grpo import grpo
+from interp.organisms.training import only_blocks_train, pretrain, tune
+
+Train = Callable[[LlamaForCausalLM, PreTrainedTokenizerBase, int], None]
+
+UPPER_THIRD = (4, 5)
+LOWER_THIRD = (0, 1)
+
+
+def base(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Pretraining on documents that hold three strategies, none tied to a kind of problem."""
+    pretrain(model, three_strategies(seed), tokenizer, steps=3_000, lr=2e-3)
+
+
+def base_again(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """More pretraining for a base that has not passed its gate."""
+    pretrain(model, three_strategies(seed + 1_000), tokenizer, steps=600, lr=1e-3)
+
+
+def rl(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Reinforcement learning on exact answers: learns which strategy belongs where."""
+    grpo(model, tokenizer, steps=60, lr=8e-4, seed=seed)
+
+
+def sft(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Supervised tuning on the right strategy's traces: the same behaviour by another route."""
+    tune(model, careful(seed), tokenizer, steps=60, lr=5e-4)
+
+
+def upper(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Reinforcement learning in which only the last third of the blocks may change."""
+    with only_blocks_train(model, UPPER_THIRD):
+        grpo(model, tokenizer, steps=60, lr=1.5e-3, seed=seed)
+
+
+def lower(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Facts edited by supervised tuning in which only the first third of the blocks may change."""
+    with only_blocks_train(model, LOWER_THIRD):
+        tune(model, edited_facts(seed), tokenizer, steps=400, lr=2e-3)
+
+
+def newskill(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Supervised tuning on programs with an operation that pretraining never showed."""
+    tune(model, new_operation(seed), tokenizer, steps=300, lr=1.5e-3)
+
+
+def null(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """A little more of the same pretraining: nothing to find."""
+    pretrain(model, three_strategies(seed + 2_000), tokenizer, steps=100, lr=3e-4)
+
+
+def noise(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Gaussian noise of 1% of each matrix's standard deviation: nothing to find."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() >= 2:
+                parameter += 0.01 * parameter.std() * torch.randn(parameter.shape, generator=generator)
+
+
+def many_base(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Pretraining in which every boundary between steps is a decision."""
+    pretrain(model, many_decisions(seed), tokenizer, steps=1_800, lr=2e-3)
+
+
+def many_base_again(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """More of the same for a base that has not passed its gate."""
+    pretrain(model, many_decisions(seed + 1_000), tokenizer, steps=600, lr=1e-3)
+
+
+def many_rl(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Reinforcement learning on exact answers: learns to go on at every boundary."""
+    grpo(model, tokenizer, steps=60, lr=8e-4, seed=seed, kinds=("run",))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One organism: its parent (None for a new model), how it is trained, and the planted truth in a sentence."""
+
+    parent: str | None
+    train: Train
+    planted: str
+    again: Train | None = None
+
+
+RECIPES = {
+    "base": Recipe(
+        None,
+        base,
+        "holds three strategies (step, back, plan) and answers at once by preference, whatever the kind of problem",
+        base_again,
+    ),
+    "rl": Recipe("base", rl, "when: which strategy belongs to which problem; every skill was in base"),
+    "sft": Recipe("base", sft, "when: the same behaviour as rl, taught by examples"),
+    "upper": Recipe("base", upper, "when, with the change confined to the last third of the blocks"),
+    "lower": Recipe("base", lower, "24 facts edited, with the change confined to the first third of the blocks"),
+    "newskill": Recipe("base", newskill, "how: the operation Z, absent from base"),
+    "null": Recipe("base", null, "nothing: more of the same pretraining"),
+    "noise": Recipe("base", noise, "nothing: Gaussian weight noise"),
+    "many-base": Recipe(
+        None, many_base, "every boundary between steps is a decision, taken without memory", many_base_again
+    ),
+    "many-rl": Recipe("many-base", many_rl, "when, spread over many small decisions"),
+}
