@@ -80,37 +80,23 @@ def paired_bootstrap(
     stand instead. Where all resamples agree (an arm that is always right) the bootstrap has nothing to say and would
     give an interval of width 0: then, for columns of 0 and 1, the ends are what the statistic becomes when one
     column's mean moves by `wilson(0, n)`, the share of problems that could behave otherwise and not have been drawn.
+
+    A resample in which the statistic has no value counts against both ends.
     """
-    return bootstrap(statistic, [columns], n_resamples=n_resamples, seed=seed, level=level)
-
-
-def bootstrap(
-    statistic: Statistic,
-    samples: Sequence[Sequence[Shaped[np.ndarray, " _problem"]]],
-    *,
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """`paired_bootstrap` over several independent samples (problems, facts), each a sequence of aligned columns.
-
-    `statistic` gets the means of all columns, in order. A resample in which it has no value counts against both ends.
-    """
-    tables = [_table(columns) for columns in samples]
-    n = sum(len(table) for table in tables)
-    estimate = float(statistic(*(np.array([mean]) for table in tables for mean in table.mean(0)))[0])
-    draws = _draws(statistic, tables, n_resamples, seed)
-    if np.ptp(draws) < 1e-12:
-        low, high = _if_unseen(statistic, tables, estimate, level)
-        return Interval(
-            estimate, low, high, n, "all resamples agree: " + ("Wilson bound" if low < high else "constant")
-        )
-    tails, method = _tails(statistic, tables, estimate, draws, level)
-    if valueless := int(np.isnan(draws).sum()):
-        method += f"; {valueless} of {n_resamples} resamples had no value and count against both ends"
-    low = float(np.quantile(np.where(np.isnan(draws), -np.inf, draws), tails[0], method="lower"))
-    high = float(np.quantile(np.where(np.isnan(draws), np.inf, draws), tails[1], method="higher"))
-    return Interval(estimate, low, high, n, method)
+    table = _table(columns)
+    estimate = float(statistic(*table.mean(0)[:, None])[0])
+    draws = _draws(statistic, table, n_resamples, seed)
+    missing = np.isnan(draws)
+    if missing.mean() < (1 - level) / 2 and np.ptp(draws[~missing]) < 1e-12:
+        low, high = _if_unseen(statistic, table, estimate, level)
+        method = "all resamples agree: " + ("Wilson bound" if low < high else "constant")
+        return Interval(estimate, low, high, len(table), method)
+    tails, method = _tails(statistic, table, estimate, draws, level)
+    if missing.any():
+        method += f"; {missing.sum()} of {n_resamples} resamples had no value and count against both ends"
+    low = float(np.quantile(np.where(missing, -np.inf, draws), tails[0], method="lower"))
+    high = float(np.quantile(np.where(missing, np.inf, draws), tails[1], method="higher"))
+    return Interval(estimate, low, high, len(table), method)
 
 
 def difference(
@@ -123,6 +109,18 @@ def difference(
 ) -> Interval:
     """mean(a) - mean(b) over the same problems, with its paired bootstrap interval."""
     return paired_bootstrap(np.subtract, a, b, n_resamples=n_resamples, seed=seed, level=level)
+
+
+def independent_difference(one: Interval | Recovered, other: Interval | Recovered) -> Interval:
+    """`one` - `other`, two estimates over different rows, from their own intervals.
+
+    Each end lies sqrt(d1^2 + d2^2) from the difference, d1 and d2 being the distances of the two ends that pull it that
+    way: the variances are recovered from the intervals, whatever their shape (MOVER; Zou and Donner 2008).
+    """
+    estimate = one.estimate - other.estimate
+    low = estimate - math.hypot(one.estimate - one.low, other.high - other.estimate)
+    high = estimate + math.hypot(one.high - one.estimate, other.estimate - other.low)
+    return Interval(estimate, low, high, one.n + other.n, "MOVER")
 
 
 def gap_recovered(
@@ -148,7 +146,7 @@ def gap_recovered(
     which only a handful tell the hybrid from the other arms, as few as 87%.
     """
     gap = difference(tuned, base, n_resamples=n_resamples, seed=seed, level=level)
-    gap_draws = _draws(np.subtract, [_table([tuned, base])], n_resamples, seed)
+    gap_draws = _draws(np.subtract, _table([tuned, base]), n_resamples, seed)
     lost = float(np.mean(gap_draws * gap.estimate <= 0))
     refused = gap.low <= 0 <= gap.high or lost >= (1 - level) / 2
     if refused:
@@ -171,7 +169,7 @@ def mcnemar(a: Shaped[np.ndarray, " _problem"], b: Shaped[np.ndarray, " _problem
     return min(1.0, 2 * tail / (1 << n))
 
 
-def _table(columns: Sequence[Shaped[np.ndarray, " _problem"]]) -> Float[np.ndarray, "_row _column"]:
+def _table(columns: Sequence[Shaped[np.ndarray, " _problem"]]) -> Float[np.ndarray, "row column"]:
     """Aligned columns side by side as fp64, checked."""
     lengths = [len(column) for column in columns]
     if len(set(lengths)) != 1:
@@ -186,28 +184,25 @@ def _table(columns: Sequence[Shaped[np.ndarray, " _problem"]]) -> Float[np.ndarr
 
 
 def _draws(
-    statistic: Statistic, tables: Sequence[Float[np.ndarray, "_row _column"]], n_resamples: int, seed: int
+    statistic: Statistic, table: Float[np.ndarray, "row column"], n_resamples: int, seed: int
 ) -> Float[np.ndarray, " resample"]:
     """The statistic of every resample.
 
     Equal rows are drawn as one: how often each distinct row comes up in n draws is multinomial with their shares. Right
     and wrong under three arms are at most eight distinct rows, so 10,000 resamples cost milliseconds whatever n is.
     """
-    rng = np.random.default_rng(seed)
-    means: list[np.ndarray] = []
-    for table in tables:
-        rows, counts = np.unique(table, axis=0, return_counts=True)
-        at_once = max(1, _CELLS_AT_ONCE // len(rows))
-        sizes = [min(at_once, n_resamples - start) for start in range(0, n_resamples, at_once)]
-        drawn = [rng.multinomial(len(table), counts / len(table), size=size) @ rows for size in sizes]
-        means += list(np.concatenate(drawn).T / len(table))
+    rng, n = np.random.default_rng(seed), len(table)
+    rows, counts = np.unique(table, axis=0, return_counts=True)
+    at_once = max(1, _CELLS_AT_ONCE // len(rows))
+    sizes = [min(at_once, n_resamples - start) for start in range(0, n_resamples, at_once)]
+    means = np.concatenate([rng.multinomial(n, counts / n, size=size) @ rows / n for size in sizes])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(statistic(*means), dtype=np.float64)
+        return np.asarray(statistic(*means.T), dtype=np.float64)
 
 
 def _tails(
     statistic: Statistic,
-    tables: Sequence[Float[np.ndarray, "_row _column"]],
+    table: Float[np.ndarray, "row column"],
     estimate: float,
     draws: Float[np.ndarray, " resample"],
     level: float,
@@ -215,7 +210,7 @@ def _tails(
     """Which quantiles of the draws are the interval's ends, and by which method."""
     plain, z = ((1 - level) / 2, (1 + level) / 2), _z(level)
     below = float(np.mean(draws < estimate) + np.mean(draws == estimate) / 2)
-    acceleration = _acceleration(statistic, tables)
+    acceleration = _acceleration(statistic, table)
     if not 0 < below < 1:
         return plain, "percentile (BCa undefined: all resamples lie on one side of the estimate)"
     if not math.isfinite(acceleration):
@@ -228,40 +223,28 @@ def _tails(
     return (low, high), "BCa"
 
 
-def _acceleration(statistic: Statistic, tables: Sequence[Float[np.ndarray, "_row _column"]]) -> float:
-    """How fast the statistic's spread changes with its value: skewness of its jackknife, over all samples."""
-    second = third = 0.0
-    means = [table.mean(0) for table in tables]
-    for number, table in enumerate(tables):
-        rows, counts = np.unique(table, axis=0, return_counts=True)
-        n = len(table)
-        without = (n * means[number] - rows) / (n - 1)
-        columns = [
-            without[:, place] if other == number else np.full(len(rows), mean[place])
-            for other, mean in enumerate(means)
-            for place in range(len(mean))
-        ]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            left_out = np.asarray(statistic(*columns), dtype=np.float64)
-        influence = (n - 1) / n * (np.average(left_out, weights=counts) - left_out)
-        second += float(counts @ influence**2)
-        third += float(counts @ influence**3)
-    return third / (6 * second**1.5) if second > 0 else math.nan
+def _acceleration(statistic: Statistic, table: Float[np.ndarray, "row column"]) -> float:
+    """How fast the statistic's spread changes with its value: a sixth of the skewness of its jackknife."""
+    n = len(table)
+    rows, counts = np.unique(table, axis=0, return_counts=True)
+    without = (n * table.mean(0) - rows) / (n - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left_out = np.asarray(statistic(*without.T), dtype=np.float64)
+    influence = np.average(left_out, weights=counts) - left_out
+    spread = float(counts @ influence**2)
+    return float(counts @ influence**3) / (6 * spread**1.5) if spread > 0 else math.nan
 
 
 def _if_unseen(
-    statistic: Statistic, tables: Sequence[Float[np.ndarray, "_row _column"]], estimate: float, level: float
+    statistic: Statistic, table: Float[np.ndarray, "row column"], estimate: float, level: float
 ) -> tuple[float, float]:
     """Extremes of the statistic when one column of 0 and 1 moves by the share of rows that may have gone unseen."""
-    found = [estimate]
-    means = [mean for table in tables for mean in table.mean(0)]
-    places = [(table, place) for table in tables for place in range(table.shape[1])]
-    for number, (table, place) in enumerate(places):
-        if np.isin(table[:, place], (0, 1)).all():
-            unseen = wilson(0, len(table), level)[1]
-            for moved in (max(0.0, means[number] - unseen), min(1.0, means[number] + unseen)):
-                columns = [np.array([moved if other == number else mean]) for other, mean in enumerate(means)]
-                found.append(float(statistic(*columns)[0]))
+    found, means, unseen = [estimate], table.mean(0), wilson(0, len(table), level)[1]
+    for column in np.flatnonzero(np.isin(table, (0, 1)).all(0)):
+        for moved in (max(0.0, means[column] - unseen), min(1.0, means[column] + unseen)):
+            shifted = means.copy()
+            shifted[column] = moved
+            found.append(float(statistic(*shifted[:, None])[0]))
     return min(found), max(found)
 
 

@@ -1,16 +1,21 @@
-"""Reinforcement learning from a verifiable reward: group-relative policy optimisation, on policy, no KL term.
+"""Reinforcement learning from a verifiable reward: group-relative policy optimisation, on policy.
 
 For each prompt a group of G responses is sampled; the advantage of a response is its reward minus the group's mean,
-and the loss is the token mean of -advantage x log-probability. One update a batch, so no ratio and no clipping
-(Shao et al. 2024, arXiv 2402.03300). The advantage is not divided by the group's standard deviation (Liu et al. 2025,
-arXiv 2503.20783): that would blow up groups in which a single sample slipped.
+and the loss is the token mean of -advantage x log-probability + beta x KL(policy || base), the KL by the unbiased
+estimator r - log r - 1 with r = p_base / p_policy. One update a batch, so no ratio and no clipping (Shao et al. 2024,
+arXiv 2402.03300). The advantage is not divided by the group's standard deviation (Liu et al. 2025, arXiv 2503.20783):
+that would blow up groups in which a single sample slipped.
+
+beta falls linearly to 0 at two thirds of the run. Without it the opening that pays first spreads to every kind of
+problem before the others have been tried often enough (measured on seeds 0 and 1: one kind stayed below 0.6).
 """
 
+import copy
 import random
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
@@ -37,6 +42,7 @@ def grpo(
     kinds: Sequence[Kind] = KINDS,
     lengths: Sequence[int] = (1, 2, 3, 4, 5),
     reward: Reward = is_right,
+    beta: float = 0.1,
 ) -> list[float]:
     """Train on `steps` batches of `prompts` problems (balanced over kinds) x `group` samples; returns mean rewards.
 
@@ -45,6 +51,7 @@ def grpo(
     """
     rng = random.Random(seed)
     optimizer = adam(model, lr=lr, betas=(0.9, 0.95))
+    base = copy.deepcopy(model).requires_grad_(False).eval()
     means: list[float] = []
     for step in tqdm(range(steps), desc="grpo", disable=None):
         programs = [
@@ -58,11 +65,9 @@ def grpo(
         means.append(rewards.mean().item())
         advantages = group_advantages(rewards.view(prompts, group)).flatten()
         documents = [(prompt_words(p), w) for p, w in zip(repeated, responses, strict=True)]
-        used = [i for i, a in enumerate(advantages.tolist()) if a != 0.0]
-        if not used:
-            continue
         model.train()
-        loss = policy_loss(model, tokenizer, [documents[i] for i in used], advantages[used])
+        pull = beta * max(0.0, 1 - 1.5 * step / steps)
+        loss = policy_loss(model, base, tokenizer, documents, advantages, beta=pull)
         share = warm_flat_linear(step, steps, warmup=5, flat_until=0.5, floor=0.1)
         optimizer_step(optimizer, model, loss, lr=lr * share)
     model.eval()
@@ -76,17 +81,32 @@ def group_advantages(rewards: Float[Tensor, "prompts group"]) -> Float[Tensor, "
 
 def policy_loss(
     model: LlamaForCausalLM,
+    base: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerBase,
     documents: Sequence[Document],
     advantages: Float[Tensor, " batch"],
+    *,
+    beta: float,
 ) -> Float[Tensor, ""]:
-    """Token mean of -advantage x log-probability over the sampled responses."""
+    """Token mean over the sampled responses of -advantage x log-probability + beta x KL to base."""
     inputs, targets = next(padded_rows(iter(documents), tokenizer, rows=len(documents)))
-    log_probs = -F.cross_entropy(
-        model(inputs).logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
-    )
-    per_row = log_probs.view_as(targets).sum(1)
-    return -(advantages * per_row).sum() / (targets != IGNORED).sum()
+    counted = targets != IGNORED
+    log_probs = _log_probs(model, inputs, targets)
+    loss = -(advantages[:, None] * log_probs)
+    if beta > 0:
+        with torch.no_grad():
+            of_base = _log_probs(base, inputs, targets)
+        ratio = of_base - log_probs
+        loss = loss + beta * (ratio.exp() - ratio - 1)
+    return (loss * counted).sum() / counted.sum()
+
+
+def _log_probs(
+    model: LlamaForCausalLM, inputs: Int[Tensor, "batch pos"], targets: Int[Tensor, "batch pos"]
+) -> Float[Tensor, "batch pos"]:
+    """Log-probability of every target; 0 where it is ignored."""
+    logits = model(inputs).logits.transpose(1, 2)
+    return -F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
 
 
 def random_reward(seed: int) -> Reward:

@@ -29,7 +29,7 @@ def test_the_gradient_step_raises_what_was_rewarded_and_lowers_what_was_not():
         return [last[i].item() for i in tokenizer.convert_tokens_to_ids(["step", "ans"])]
 
     before = log_probs()
-    policy_loss(model, tokenizer, documents, advantages).backward()
+    policy_loss(model, model, tokenizer, documents, advantages, beta=0.0).backward()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter -= 0.01 * parameter.grad

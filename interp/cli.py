@@ -1,0 +1,271 @@
+"""The commands. Everything heavy is imported by the command that needs it, so `--help` answers at once."""
+
+import argparse
+import contextlib
+import errno
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from interp.claims.verdict import Verdict
+    from interp.measurement import Measurement
+    from interp.tasks.task import Task
+
+FINE, FAILED, USAGE, MISSING, INTERRUPTED = 0, 1, 2, 3, 130
+OUT = Path("report")
+
+EPILOG = """\
+A checkpoint is named by a directory, by a hub id (org/name@revision) or as a shipped organism (organism:rl, or
+organism:rl@1 for the one of seed 1). Exit codes: 0 fine, 1 a check failed, 2 usage, 3 something needed is missing.
+"""
+TASK_HELP = "JSONL file with id, prompt (or question) and answer in each line"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a command found, the same in lines for a person, and the exit code."""
+
+    measurements: Sequence["Measurement"]
+    verdicts: Sequence["Verdict"]
+    lines: Sequence[str]
+    code: int = FINE
+
+
+class Refusal(Exception):
+    """A command cannot go on: why, in a sentence, and the exit code."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. What was found goes to stdout, everything else to stderr."""
+    arguments = _parser().parse_args(argv)
+    for name, value in {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}.items():
+        os.environ.setdefault(name, value)
+    log = logging.getLogger("interp")
+    log.handlers, log.propagate = [logging.StreamHandler(sys.stderr)], False
+    log.setLevel(logging.INFO)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # some libraries print
+            found: Found = arguments.command(arguments)
+    except KeyboardInterrupt:
+        print("interp: interrupted; the same command goes on after the last finished measurement", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        refusal = _refusal(error, arguments.out or OUT)
+        if arguments.debug or refusal is None:
+            raise
+        print(f"interp: {refusal}", file=sys.stderr)
+        return refusal.code
+    if arguments.json:
+        result = {
+            "measurements": [measurement.to_json() for measurement in found.measurements],
+            "verdicts": [verdict.to_json() for verdict in found.verdicts],
+        }
+        print(json.dumps(result, allow_nan=False))
+    else:
+        print("\n".join(found.lines))
+    return found.code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="interp", description="What did fine-tuning change in this model?", epilog=EPILOG
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument("--out", type=Path, metavar="DIR", help=f"where results go (default: {OUT})")
+    everywhere.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    everywhere.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    seeded = argparse.ArgumentParser(add_help=False)
+    seeded.add_argument("--seed", type=int, default=0, metavar="S", help="of every random choice (default: 0)")
+    measured = argparse.ArgumentParser(add_help=False, parents=[everywhere, seeded])
+    measured.add_argument("checkpoints", nargs="*", metavar="BASE TUNED", help="default: organism:base organism:rl")
+    measured.add_argument("--task", metavar="FILE", help=f"{TASK_HELP}; organisms bring their own")
+    measured.add_argument("--n", type=int, metavar="N", help="problems to judge by (default: 300, with --quick 100)")
+    measured.add_argument(
+        "--max-new-tokens", type=int, default=256, metavar="N", help="per answer to a FILE's problem (default: 256)"
+    )
+    measured.add_argument("--quick", action="store_true", help="fewer problems and draws: minutes become seconds")
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], Found], text: str, *parents: argparse.ArgumentParser
+    ) -> None:
+        commands.add_parser(name, help=text, description=text, epilog=EPILOG, parents=parents).set_defaults(
+            command=run, name=name
+        )
+
+    add("report", _report, "All measurements, verdicts and one page about a base and a tuned checkpoint.", measured)
+    add("layers", _room, "Where in the depth did tuning act?", measured)
+    add("features", _room, "Which strategy features did base have before tuning?", measured)
+    add("routing", _room, "What does base solve when tuned writes some of its tokens?", measured)
+    add("doctor", _doctor, "What this machine has, beside what is needed.", everywhere)
+    organisms = commands.add_parser("organisms", help="Small pairs whose truth is planted.").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    text = "What is shipped and what is planted in it."
+    organisms.add_parser("list", help=text, description=text, parents=[everywhere]).set_defaults(command=_list)
+    text = "Train an organism, and first its parents; it is kept only if it passes its gate."
+    train = organisms.add_parser("train", help=text, description=text, parents=[everywhere, seeded])
+    train.add_argument("organism", metavar="NAME", help="as `interp organisms list` names them")
+    train.set_defaults(command=_train)
+    return parser
+
+
+def _report(arguments: argparse.Namespace) -> Found:
+    base, tuned, task, out = _asked(arguments)
+    from interp import workbench
+    from interp.report import write_report
+
+    pair = workbench.open_pair(base, tuned)
+    measurements = workbench.measure(
+        pair, task, folder=out / "measurements", quick=arguments.quick, seed=arguments.seed
+    )
+    verdicts = workbench.decide(measurements)
+    page = write_report(measurements, verdicts, out / "index.html")
+    return Found(measurements, verdicts, [*map(_line, verdicts), f"The page is {page}"])
+
+
+def _room(arguments: argparse.Namespace) -> Found:
+    base, tuned, task, out = _asked(arguments)
+    from interp import workbench
+
+    rooms = {
+        "layers": workbench.measure_layers,
+        "features": workbench.measure_features,
+        "routing": workbench.measure_routing,
+    }
+    folder = out / "measurements"
+    pair = workbench.open_pair(base, tuned)
+    measurements = rooms[arguments.name](pair, task, folder=folder, quick=arguments.quick, seed=arguments.seed)
+    verdicts = workbench.decide(measurements)
+    saved = [f"{folder / m.name}.json: {m.unit}; {len(m.table)} rows" for m in measurements]
+    return Found(measurements, verdicts, [*saved, *map(_line, verdicts)])
+
+
+def _list(arguments: argparse.Namespace) -> Found:
+    import pandas as pd
+
+    from interp.measurement import Measurement, provenance
+    from interp.organisms import shelf
+
+    cards = [shelf.card(name, seed) for seed in shelf.seeds() for name in shelf.names(seed)]
+    if not cards:
+        raise Refusal("no organism is shipped with this installation; `interp organisms train rl` makes one", MISSING)
+    rows = [
+        {key: card[key] for key in ("name", "seed", "parent", "planted", "recipe", "cpu_minutes")} for card in cards
+    ]
+    shelved = Measurement("organisms", "what is planted in each organism", pd.DataFrame(rows), provenance())
+    lines = [f"organism:{row['name']}@{row['seed']}  {row['planted']}" for row in rows]
+    return _kept(Found([shelved], [], lines), arguments)
+
+
+def _train(arguments: argparse.Namespace) -> Found:
+    out = _writable(arguments.out or Path("organisms"))
+    import pandas as pd
+
+    from interp.measurement import Measurement, provenance
+    from interp.organisms.making import train_organism
+
+    say = logging.getLogger("interp").info
+    folder = train_organism(arguments.organism, seed=arguments.seed, out=out, say=say)
+    card = json.loads((folder / "card.json").read_text())
+    counts = pd.DataFrame([{"what": what, **count} for what, count in card["counts"].items()])
+    made_with = provenance(organism=card["name"], seed=card["seed"], recipe=card["recipe"])
+    counted = Measurement("card", "shares of held-out problems", counts, made_with)
+    return Found([counted], [], [f"{card['name']} of seed {card['seed']} is in {folder}"])
+
+
+def _doctor(arguments: argparse.Namespace) -> Found:
+    from interp.doctor import doctor, missing
+
+    machine = doctor(arguments.out or OUT)
+    states = {(True, True): "fine", (True, False): "fine", (False, True): "MISSING", (False, False): "absent"}
+    rows = [(states[row.fine, row.needed], row) for row in machine.table.itertuples()]
+    lines = [f"{state:8} {row.what}: {row.found} (wanted: {row.wanted})" for state, row in rows]
+    return _kept(Found([machine], [], lines, MISSING if missing(machine) else FINE), arguments)
+
+
+def _asked(arguments: argparse.Namespace) -> tuple[str, str, "Task", Path]:
+    """Base, tuned, their task and a writable folder; whatever is cheap to refuse is refused before torch is loaded."""
+    if len(arguments.checkpoints) not in (0, 2):
+        raise Refusal(f"{len(arguments.checkpoints)} checkpoint given; name two, base and tuned, or none", USAGE)
+    base, tuned = arguments.checkpoints or ("organism:base", "organism:rl")
+    n = arguments.n if arguments.n is not None else 100 if arguments.quick else 300
+    if n < 1 or arguments.max_new_tokens < 1:
+        raise Refusal("--n and --max-new-tokens have to be at least 1", USAGE)
+    source = arguments.task or (tuned if tuned.startswith("organism:") else None)
+    if source is None:
+        raise Refusal(f"{tuned} brings no task of its own; give --task FILE, a {TASK_HELP}", USAGE)
+    if source.startswith("organism:"):
+        from interp.tasks.organism import organism_task
+
+        practice = 200 if arguments.quick else 600
+        task = organism_task(
+            source.removeprefix("organism:").partition("@")[0], n=n, seed=arguments.seed, practice=practice
+        )
+    else:
+        from interp.tasks.text import text_task
+
+        task = text_task(source, n=n, max_new_tokens=arguments.max_new_tokens)
+    return base, tuned, task, _writable(arguments.out or OUT)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made if need be; OSError at once, and not after minutes of work, where nothing can be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return folder
+
+
+def _kept(found: Found, arguments: argparse.Namespace) -> Found:
+    """Saves the measurements where the user named a folder."""
+    if arguments.out:
+        for measurement in found.measurements:
+            measurement.save(_writable(arguments.out) / "measurements")
+    return found
+
+
+def _line(verdict: "Verdict") -> str:
+    return f"{verdict.claim}: {verdict.says}. {verdict.because}"
+
+
+def _refusal(error: Exception, out: Path) -> Refusal | None:
+    """The sentence and code for an error that our own lines or the file system raised; None for a fault of ours."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())).free
+        return Refusal(
+            f"no space for results in {out} ({free:,} bytes are free); nothing half-written is left, and what was "
+            "finished is used again when the same command is given with more space",
+            MISSING,
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        return Refusal(f"{error.strerror}: {error.filename}", MISSING)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = Path(frames[-1].filename).is_relative_to(Path(__file__).parent)
+    if not ours or not (frames[-1].line or "").startswith("raise "):  # no sentence that was written for a person
+        return None
+    from interp.checkpoint import CheckpointError, MissingError
+
+    loading = any(frame.name == "load_pair" for frame in frames)
+    codes = {
+        MissingError: MISSING,
+        CheckpointError: FAILED,
+        RuntimeError: FAILED,
+        ValueError: FAILED if loading else USAGE,
+        LookupError: USAGE,
+    }
+    return next((Refusal(str(error.args[0]), code) for kind, code in codes.items() if isinstance(error, kind)), None)

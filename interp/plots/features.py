@@ -1,0 +1,64 @@
+"""How well one direction tells a strategy's tokens, in base and in tuned, beside what chance and easier reads reach."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from interp.measurement import Measurement
+from interp.plots.theme import BASE, TUNED, Role, finish, interval, panels, wrap
+
+_ROW = 26  # pixels
+_NAMES = {"sae": "SAE feature"}
+
+
+def features(measurement: Measurement, *, at: str) -> go.Figure:
+    """Held-out AUROC per strategy, `at` its "onset" or in its "content": the SAE's feature above its three baselines.
+
+    Every feature was chosen in base on the other half of the problems, then read in base and in tuned on the same
+    text. 0.5 is chance. A feature that tuning made would stand near chance in base and far from it in tuned.
+    """
+    table = measurement.table[measurement.table["at"] == at]
+    if table.empty:
+        known = sorted(set(measurement.table["at"]))
+        raise ValueError(f"no features were read at {at!r}, only at {known}; ask for one of these")
+    strategies = list(dict.fromkeys(table.strategy))
+    sources = list(dict.fromkeys(table.source))
+    titles = [_title(strategy, table[table.strategy == strategy]) for strategy in strategies]
+    figure, total = panels(titles, [_ROW * len(sources)] * len(strategies), shared_x=True)
+    for row, strategy in enumerate(strategies, start=1):
+        for model, party, shift in (("base", BASE, -0.14), ("tuned", TUNED, 0.14)):
+            here = table[(table.strategy == strategy) & (table.model == model)]
+            figure.add_trace(_points(here, sources, model, party, shift, named=row == 1), row=row, col=1)
+        figure.add_vline(0.5, line={"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}, row=row, col=1)
+    names = [wrap(_NAMES.get(source, source), 20) for source in sources]
+    figure.update_yaxes(tickvals=list(range(len(sources))), ticktext=names, range=[len(sources) - 0.4, -0.6])
+    low = min([0.5, *table.low.dropna(), *table.auroc.dropna()])
+    figure.update_xaxes(range=[low - 0.03, 1.03], dtick=0.1)
+    figure.update_xaxes(title="held-out AUROC (0.5 is chance)", row=len(strategies), col=1)
+    searched = int(table.n_searched.max())
+    says = f"Telling a strategy's {at} tokens; best of {searched} features chosen in base; 95% intervals"
+    return finish(figure, says, height=total, above=20)
+
+
+def _title(strategy: str, table: pd.DataFrame) -> str:
+    """The strategy and how many tokens it is told by, which may be too few to score."""
+    first = table.iloc[0]
+    few = ", too few to score" if table.auroc.isna().all() else ""
+    return f"{strategy}: {int(first.n_positive):,} of its tokens, {int(first.n_negative):,} others{few}"
+
+
+def _points(
+    table: pd.DataFrame, sources: list[str], model: str, party: Role, shift: float, *, named: bool
+) -> go.Scatter:
+    """One model's reading of every source."""
+    return go.Scatter(
+        x=table.auroc,
+        y=[sources.index(source) + shift for source in table.source],
+        name=f"read in {model}",
+        showlegend=named,
+        mode="markers",
+        marker={"symbol": party.symbol, "color": party.colour, "size": 8},
+        error_x=interval(table.auroc, table.low, table.high, party),
+        customdata=table[["source", "feature", "firing"]],
+        hovertemplate="%{customdata[0]} %{customdata[1]} in " + model + ": AUROC %{x:.3f}<br>fires on "
+        "%{customdata[2]:.0%} of the strategy's tokens<extra></extra>",
+    )

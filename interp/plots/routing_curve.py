@@ -1,0 +1,66 @@
+"""How much of the gap comes back as more tokens are routed, beside what routing as many at random brings back."""
+
+import re
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from interp.measurement import Measurement
+from interp.plots.arms import BY_CONSTRUCTION, arm_table, heading
+from interp.plots.theme import CONTROL, HYBRID, Role, finish, interval, safe
+
+_SYMBOLS = ("star", "square", "triangle-up", "pentagon", "cross", "hexagon", "triangle-down")
+_DASHES = ("solid", "dash", "dashdot", "longdash")
+
+
+def family(arm: str) -> str:
+    """What the arms of one curve have in common: "KL over 0.5" and "KL over 1" are both "KL over ..."."""
+    if arm.startswith("random"):
+        return "random positions"
+    return re.sub(r"\d+(\.\d+)?%?", "…", arm, count=1)
+
+
+def routing_curve(answers: Measurement) -> go.Figure:
+    """Gap recovered against the share of tokens routed, one curve per kind of router, random positions in grey.
+
+    A router knows something only where it stands above the grey curve. Where the gap is refused the height is what
+    was solved instead. The axis is logarithmic: an arm that routed nothing is base itself and is not drawn.
+    """
+    table = arm_table(answers)
+    refused = bool(table.refused.iloc[0])
+    value, low, high = ("accuracy", "low", "high") if refused else ("recovered", "recovered_low", "recovered_high")
+    routed = table[(table.routed > 0) & ~table.arm.isin(["base", "tuned"])].assign(family=table.arm.map(family))
+    figure = go.Figure()
+    names = [name for name in dict.fromkeys(routed.family) if name not in ("random positions", BY_CONSTRUCTION)]
+    for name in ["random positions", BY_CONSTRUCTION, *names]:
+        here = routed[routed.family == name].sort_values("routed")
+        if len(here):
+            figure.add_trace(_curve(here, name, _drawn(name, names), value, low, high))
+    figure.update_xaxes(title="tokens routed to tuned (log scale)", type="log", tickformat=".0%")
+    figure.update_xaxes(tickvals=[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1])
+    figure.update_yaxes(title="solved" if refused else "gap recovered", tickformat=".0%")
+    return finish(figure, heading(table), height=330)
+
+
+def _drawn(name: str, names: list[str]) -> Role:
+    """Controls in grey; every hybrid in the hybrids' colour, told apart by symbol and dash."""
+    if name not in names or name == BY_CONSTRUCTION:
+        return CONTROL._replace(symbol="x" if name == BY_CONSTRUCTION else CONTROL.symbol)
+    place = names.index(name)
+    return Role(HYBRID.colour, _DASHES[place % len(_DASHES)], _SYMBOLS[place % len(_SYMBOLS)])
+
+
+def _curve(here: pd.DataFrame, name: str, party: Role, value: str, low: str, high: str) -> go.Scatter:
+    """One kind of router; a single arm is a point."""
+    label = f"{name} (tuned by construction)" if name == BY_CONSTRUCTION else name
+    return go.Scatter(
+        x=here.routed,
+        y=here[value],
+        name=safe(label),
+        mode="markers" if len(here) == 1 else "lines+markers",
+        line={"color": party.colour, "dash": party.dash, "width": 1.5},
+        marker={"symbol": party.symbol, "color": party.colour, "size": 9},
+        error_y=interval(here[value], here[low], here[high], party),
+        text=[safe(arm) for arm in here.arm],
+        hovertemplate="%{text}: %{y:.1%} with %{x:.1%} of tokens routed<extra></extra>",
+    )

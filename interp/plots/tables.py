@@ -1,0 +1,102 @@
+"""The numbers behind the figures as rows of text, each with its n and its interval."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from interp.measurement import Measurement
+from interp.plots.arms import BY_CONSTRUCTION, arm_table
+from interp.plots.depth_profiles import depth_table
+from interp.plots.standing import share, span
+from interp.plots.swaps import swap_table
+
+
+class TextTable(NamedTuple):
+    """A caption, the column heads, and rows whose first cell names what the row is about."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def depth_text(weights: Measurement, activations: Measurement) -> TextTable:
+    """Per layer: weights, each block on base's input and what accumulates, each beside its limit by chance."""
+    head = ["layer", "weights", "block on base's input", "chance up to", "accumulated", "chance up to"]
+    columns = ["weight_change", "block_diff", "null_block_high", "cumulative_diff", "null_cumulative_high"]
+    table = depth_table(weights, activations)
+    rows = [[str(int(row["layer"])), *(f"{row[column]:.3f}" for column in columns)] for _, row in table.iterrows()]
+    n, draws = int(table.n_tokens.iloc[0]), int(table.n_draws.iloc[0])
+    return TextTable(f"Relative change per layer; {n:,} tokens, {draws} random draws", head, rows)
+
+
+def swap_text(swaps: Measurement) -> TextTable:
+    """Per part and direction: what is answered right, and where that stands between base and tuned."""
+    table = swap_table(swaps)
+    axes = list(dict.fromkeys(table.axis))
+    head = ["part exchanged", "direction", *(f"{axis} right" for axis in axes), *(f"share of gap, {a}" for a in axes)]
+    rows = []
+    for (part, direction), group in table.groupby(["swapped", "direction"], sort=False):
+        by_axis = group.set_index("axis").loc[axes]
+        solved = [span(row.accuracy, row.low, row.high) for row in by_axis.itertuples()]
+        stands = [span(row.recovered, row.recovered_low, row.recovered_high) for row in by_axis.itertuples()]
+        rows.append([str(part), str(direction), *solved, *stands])
+    sizes = ", ".join(f"{table[table.axis == axis].n.iloc[0]} {axis}" for axis in axes)
+    return TextTable(f"Exchanging parts: {sizes}; 95% intervals", head, rows)
+
+
+def feature_text(features: Measurement) -> TextTable:
+    """Per strategy, place and source: the held-out AUROC in base and in tuned."""
+    head = ["strategy", "at", "source", "AUROC in base", "AUROC in tuned", "tokens: strategy / others", "searched"]
+    rows = []
+    for (strategy, at, source), group in features.table.groupby(["strategy", "at", "source"], sort=False):
+        read = {model: _auroc(group[group.model == model]) for model in ("base", "tuned")}
+        first = group.iloc[0]
+        tokens = f"{int(first.n_positive):,} / {int(first.n_negative):,}"
+        rows.append([str(strategy), str(at), str(source), read["base"], read["tuned"], tokens, str(first.n_searched)])
+    return TextTable("Held-out AUROC with 95% intervals over problems; 0.5 is chance", head, rows)
+
+
+def quality_text(sae_quality: Measurement) -> TextTable:
+    """Per model, the first position left out and in: how much of the activations the SAE keeps."""
+    head = ["read in", "first position", "variance lost", "active per token", "features dead"]
+    head += ["cross entropy kept", "KL kept", "tokens"]
+    rows = []
+    for row in sae_quality.table.itertuples():
+        kept = [share(row.ce_recovered), share(row.kl_recovered), f"{row.n_tokens:,}"]
+        rows.append([row.model, row.bos, share(row.fvu), f"{row.l0:.1f}", share(row.dead), *kept])
+    first = sae_quality.table.iloc[0]
+    caption = f"The sparse autoencoder: {first.d_sae} features at {first.hook}, {first.k} active at a time"
+    return TextTable(caption, head, rows)
+
+
+def arm_text(answers: Measurement) -> TextTable:
+    """Per arm: what it solves and recovers, and how many tokens that takes."""
+    table = arm_table(answers)
+    head = ["who writes", "solved", "gap recovered", "tokens routed", "tokens changed", "solved, flexible rule"]
+    head += ["mean length", "cut off"]
+    rows = [_arm(row) for row in table.itertuples()]
+    return TextTable(f"What each arm solves and recovers; {table.n.iloc[0]} problems, 95% intervals", head, rows)
+
+
+def _arm(row: Any) -> list[str]:
+    name = f"{row.arm} (tuned by construction)" if row.arm == BY_CONSTRUCTION else str(row.arm)
+    recovered = span(row.recovered, row.recovered_low, row.recovered_high)
+    return [
+        name,
+        span(row.accuracy, row.low, row.high),
+        f"{share(row.recovered)} by definition" if row.arm in ("base", "tuned") and not row.refused else recovered,
+        share(row.routed),
+        share(row.changed),
+        share(row.flexible),
+        f"{row.tokens:.0f}",
+        share(row.cut),
+    ]
+
+
+def _auroc(rows: pd.DataFrame) -> str:
+    if len(rows) == 0 or math.isnan(rows.auroc.iloc[0]):
+        return "too few tokens"
+    row = rows.iloc[0]
+    return f"{row.auroc:.2f} ({row.low:.2f} to {row.high:.2f})"

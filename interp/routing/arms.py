@@ -1,0 +1,127 @@
+"""Every arm of the routing experiment under one protocol: who chooses which tokens, and is the answer still right?"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from interp.measurement import Measurement
+from interp.pair import Pair
+from interp.routing.decisions import Decisions, task_decisions
+from interp.routing.hybrid import Hybrid, write_together
+from interp.routing.routers import (
+    always,
+    at_random,
+    base_about_to_decide,
+    content_tokens,
+    decision_tokens,
+    entropy_over,
+    every_disagreement,
+    first,
+    kl_over,
+    never,
+)
+from interp.routing.step import Router
+from interp.tasks.task import Task
+
+DRAWS = 3
+"""How often the random control at the decision arm's own rate is drawn."""
+
+UNIT = (
+    "one answer per row: correct by the strict rule and by the flexible one; tokens written (the stop token counts), "
+    "routed to tuned, and changed by it (tuned's token was not base's)"
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A router by the name it has in the table; `rate` is its threshold, budget or share, `draw` its random draw."""
+
+    name: str
+    router: Router
+    rate: float = math.nan
+    draw: int = 0
+
+
+def standard_arms(decisions: Decisions, *, seed: int = 0) -> list[Arm]:
+    """Every arm but the two models alone and the random control at the decision arm's rate, which `route` adds."""
+    return [
+        Arm("every disagreement", every_disagreement),
+        Arm("decision tokens", decision_tokens(decisions)),
+        Arm("content tokens", content_tokens(decisions)),
+        Arm("base about to decide", base_about_to_decide(decisions)),
+        *(Arm(f"KL over {t:g}", kl_over(t), t) for t in (0.5, 1.0, 2.0)),
+        *(Arm(f"entropy over {t:g}", entropy_over(t), t) for t in (0.3, 0.5, 1.0)),
+        *(Arm(f"first {k} tokens", first(k), float(k)) for k in (1, 3)),
+        *(Arm(f"random {rate:.0%}", at_random(rate, seed=seed), rate) for rate in (0.05, 0.12, 0.25, 0.5)),
+    ]
+
+
+def route(
+    pair: Pair, task: Task, *, arms: Sequence[Arm] | None = None, batch_size: int = 256, seed: int = 0
+) -> Measurement:
+    """`answers`: every arm's greedy answer to each of the task's problems, graded, with the tokens tuned wrote in it.
+
+    Base and tuned alone come first, then `arms` (the standard ones by default). Where one of them is called
+    "decision tokens", its random control follows: "random at the decision rate", `DRAWS` rows per problem told
+    apart by `draw`, routing each position with the probability of the decision arm's routed share of all tokens.
+
+    Columns: arm, rate, draw, problem, kind, correct, flexible, tokens, routed, changed, reason. In the arm "tuned",
+    `changed` counts where base would have written something else on tuned's own text.
+    """
+    decisions = task_decisions(pair, task)
+    if arms is None:
+        arms = standard_arms(decisions, seed=seed)
+    arms = [Arm("base", never), Arm("tuned", always), *arms]
+    if len({(arm.name, arm.draw) for arm in arms}) < len(arms):
+        raise ValueError(f"two arms have the same name and draw: {[arm.name for arm in arms]}; names have to differ")
+    prompts = [pair.encode(problem.prompt) for problem in task.problems]
+
+    def rows(arm: Arm) -> list[dict[str, Any]]:
+        texts = write_together(pair, prompts, arm.router, max_new_tokens=task.max_new_tokens, batch_size=batch_size)
+        return _graded(arm, pair, task, texts)
+
+    table: list[dict[str, Any]] = []
+    for arm in tqdm(arms, desc="routing", disable=None):
+        table += rows(arm)
+    for arm in tqdm(_controls(table, seed=seed), desc="routing, random controls", disable=None):
+        table += rows(arm)
+    made_with = pair.made_with(task=task.name, asked=task.digest, seed=seed, decoding="greedy", decisions=decisions.rule)
+    return Measurement("answers", UNIT, pd.DataFrame(table), made_with)
+
+
+def _controls(table: Sequence[dict[str, Any]], *, seed: int) -> list[Arm]:
+    """The random arms at the share of tokens that the decision arm routed; none if that arm is not in the table."""
+    at_decisions = [row for row in table if row["arm"] == "decision tokens"]
+    if not at_decisions:
+        return []
+    rate = sum(row["routed"] for row in at_decisions) / sum(row["tokens"] for row in at_decisions)
+    return [
+        Arm("random at the decision rate", at_random(rate, seed=seed, draw=draw), rate, draw) for draw in range(DRAWS)
+    ]
+
+
+def _graded(arm: Arm, pair: Pair, task: Task, texts: Sequence[Hybrid]) -> list[dict[str, Any]]:
+    """One row per problem."""
+    table = []
+    for problem, text in zip(task.problems, texts, strict=True):
+        grade = task.grade(problem, pair.text(text.completion.tokens))
+        table.append(
+            {
+                "arm": arm.name,
+                "rate": arm.rate,
+                "draw": arm.draw,
+                "problem": problem.id,
+                "kind": problem.kind,
+                "correct": grade.strict,
+                "flexible": grade.flexible,
+                "tokens": text.written,
+                "routed": text.routed,
+                "changed": text.changed,
+                "reason": text.completion.reason,
+            }
+        )
+    return table

@@ -1,0 +1,118 @@
+"""Train a TopK sparse autoencoder on what one model of the pair computes while it reads labelled texts."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import trange
+
+from interp.pair import Pair
+from interp.sae.activations import activations, check_varied, digest_of, hook_name
+from interp.sae.trained import TrainedSAE
+from interp.tasks.task import Reading
+
+_BATCH = 256
+
+
+def train_sae(
+    pair: Pair,
+    readings: Sequence[Reading],
+    *,
+    hook: str | None = None,
+    model: Literal["base", "tuned"] = "base",
+    d_sae: int | None = None,
+    k: int = 16,
+    samples: int = 200_000,
+    lr: float = 5e-3,
+    seed: int = 0,
+) -> TrainedSAE:
+    """A TopK SAE of the activations at `hook` (by default what the middle block gives out), trained by sae-lens.
+
+    TopK (Gao et al. 2024, 2406.04093) keeps the `k` largest of `d_sae` features (8 d_in by default): sparsity is
+    fixed, so nothing but the reconstruction is fitted. `samples` activations are drawn in shuffled epochs, first
+    positions left out. The same seed gives the same weights bit for bit on one thread of one machine.
+    """
+    hook = hook_name(pair.models[model], hook or f"blocks.{pair.n_layers // 2}.hook_out")
+    x = activations(pair.models[model], readings, hook).clone()
+    check_varied(x, hook)
+    d_sae = d_sae or 8 * x.shape[1]
+    checkpoint = {"base": pair.base_checkpoint, "tuned": pair.tuned_checkpoint}[model]
+    trained_on = {
+        "model": model,
+        "checkpoint": checkpoint.name,
+        "digest": checkpoint.digest,
+        "hook": hook,
+        "readings": digest_of(readings),
+        "tokens": len(x),
+        **{"architecture": "topk", "d_sae": d_sae, "k": k, "samples": samples, "lr": lr, "seed": seed},
+    }
+    sae = fit_topk(x, d_sae=d_sae, k=k, samples=samples, lr=lr, seed=seed, metadata=trained_on)
+    return TrainedSAE(sae, hook, trained_on)
+
+
+def fit_topk(
+    x: Float[Tensor, "token d_in"],
+    *,
+    d_sae: int,
+    k: int,
+    samples: int,
+    lr: float = 5e-3,
+    seed: int = 0,
+    metadata: dict[str, Any] | None = None,
+) -> Any:
+    """sae-lens' TopK trainer on activations that fit in memory; returns its inference SAE.
+
+    The activations are scaled to a mean norm of sqrt(d_in) for training and the scale is folded into the weights
+    afterwards, so that one learning rate serves models whose residual streams differ in size.
+    """
+    from sae_lens import SAE, SAETrainer, TopKTrainingSAEConfig, TrainingSAE
+    from sae_lens.config import SAETrainerConfig
+
+    if k > d_sae:
+        raise ValueError(f"k is {k} but the SAE has only {d_sae} features; ask for fewer active ones")
+    steps = samples // _BATCH
+    if steps < 20:
+        raise ValueError(f"samples is {samples}, which is {steps} batches of {_BATCH}; train on at least {20 * _BATCH}")
+    scale = x.shape[1] ** 0.5 / x.norm(dim=1).mean().item()
+    scaled = x * scale
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        sae = TrainingSAE.from_dict(TopKTrainingSAEConfig(d_in=x.shape[1], d_sae=d_sae, k=k).to_dict())
+    sae.b_dec.data = scaled.mean(0).cpu()
+    sae.to(x.device)
+    config = SAETrainerConfig(
+        total_training_samples=steps * _BATCH,
+        train_batch_size_samples=_BATCH,
+        lr=lr,
+        lr_end=0.0,  # its default, None, fails a bare assertion
+        lr_warm_up_steps=steps // 20,
+        lr_decay_steps=steps // 4,
+        dead_feature_window=max(50, steps // 4),
+        device=str(x.device),
+    )
+    stream = shuffled_batches(scaled, _BATCH, seed)
+    trainer = SAETrainer(cfg=config, sae=sae, data_provider=stream)
+    # `fit` is this loop, with a progress bar that cannot be switched off.
+    for _ in trange(steps, desc="training SAE", leave=False, disable=None):
+        trainer.step(next(stream))
+        trainer.n_training_steps += 1
+    sae.fold_activation_norm_scaling_factor(scale)
+    sae.cfg.metadata.hook_name = (metadata or {}).get("hook")
+    sae.cfg.metadata.trained_on = metadata
+    with tempfile.TemporaryDirectory() as folder:
+        sae.save_inference_model(folder)
+        return SAE.load_from_disk(folder, device=str(x.device)).requires_grad_(False).eval()
+
+
+def shuffled_batches(x: Float[Tensor, "token d_in"], size: int, seed: int) -> Iterator[Float[Tensor, "batch d_in"]]:
+    """Batches without end: epochs in a new order each, one order running on into the next."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.empty(0, dtype=torch.long)
+    while True:
+        while len(order) < size:
+            order = torch.cat([order, torch.randperm(len(x), generator=generator)])
+        rows, order = order[:size], order[size:]
+        yield x[rows.to(x.device)]

@@ -1,0 +1,130 @@
+"""The routing verdict on tables whose truth is planted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interp.claims.routing_recovers import routing_recovers_gain
+from interp.measurement import Measurement
+
+N = 300
+PLACE = np.random.default_rng(0).random(N)
+"""Where each problem stands: an arm of accuracy a answers those below a, so arms are paired."""
+
+
+def answers(
+    *,
+    base: float = 0.03,
+    tuned: float = 0.97,
+    decision: float = 0.96,
+    twin: float = 0.06,
+    everything: float | None = None,
+    routed: float = 0.04,
+    flexible: float | None = None,
+) -> Measurement:
+    """A table of the arms that the verdict reads, and one it does not; `flexible` is base's flexible accuracy."""
+    accuracy = {
+        "base": base,
+        "tuned": tuned,
+        "decision tokens": decision,
+        "random at the decision rate": twin,
+        "every disagreement": tuned if everything is None else everything,
+        "KL over 1": 0.5,
+    }
+    tables = [
+        pd.DataFrame(
+            {
+                "arm": arm,
+                "rate": np.nan,
+                "problem": [f"p{i}" for i in range(N)],
+                "kind": "run",
+                "correct": share > PLACE,
+                "flexible": (share if arm != "base" or flexible is None else flexible) > PLACE,
+                "tokens": 25,
+                "routed": np.where(np.arange(N) < N * 25 * routed / 5, 5, 0),
+                "changed": np.where(np.arange(N) < N * 25 * routed / 10, 5, 0),
+                "reason": "stop",
+            }
+        )
+        for arm, share in accuracy.items()
+    ]
+    return Measurement("answers", "answered correctly", pd.concat(tables, ignore_index=True), {})
+
+
+def test_when_is_supported() -> None:
+    verdict = routing_recovers_gain(answers())
+    assert verdict.says == "supported"
+    assert verdict.reported == 0.91
+    assert verdict.estimate == pytest.approx(0.99, abs=0.02)
+    assert verdict.low is not None and verdict.low >= 0.8
+    assert verdict.n == N
+    for sentence in (
+        "Tuning taught when",
+        "It chooses 4.0% of the tokens written and changes 2.0%.",
+        "Control, random positions at the same rate",
+        "tuned's own greedy decoding by construction, so its number is empty",
+        "Not measured here: base's own pass@k",
+        "What would change our mind",
+    ):
+        assert sentence in verdict.because
+
+
+def test_how_is_contradicted_although_every_disagreement_recovers_everything() -> None:
+    verdict = routing_recovers_gain(answers(base=0.0, tuned=1.0, decision=0.0, twin=0.0, routed=0.04))
+    assert verdict.says == "contradicted"
+    assert verdict.estimate == 0.0
+    assert verdict.high is not None and 0 < verdict.high < 0.2
+    assert "Tuning taught how, not when" in verdict.because
+    assert "Routing every disagreement recovers 1.00" in verdict.because
+
+
+def test_no_gain_gives_no_ratio() -> None:
+    verdict = routing_recovers_gain(answers(base=0.5, tuned=0.5, decision=0.5, twin=0.5))
+    assert verdict.says == "undecided"
+    assert (verdict.estimate, verdict.low, verdict.high) == (None, None, None)
+    assert "There is no gain to recover: tuned and base score the same on each of 300 problems" in verdict.because
+    assert "its number is empty" in verdict.because
+
+
+def test_a_loss_is_no_gain() -> None:
+    verdict = routing_recovers_gain(answers(base=0.9, tuned=0.3, decision=0.3, twin=0.8))
+    assert verdict.says == "undecided"
+    assert "tuned answers fewer problems than base" in verdict.because
+
+
+@pytest.mark.parametrize(
+    ("planted", "missing"),
+    [
+        ({"decision": 0.5}, "interval reaches below 80%"),
+        ({"decision": 0.8}, "interval reaches below 80%"),
+        ({"routed": 0.2}, "20.0% of tokens are routed, more than 15%"),
+        ({"twin": 0.96}, "it does not beat random positions at the same rate"),
+    ],
+)
+def test_one_missing_condition_leaves_it_undecided_and_is_named(planted: dict[str, float], missing: str) -> None:
+    verdict = routing_recovers_gain(answers(**planted))
+    assert verdict.says == "undecided"
+    assert missing in verdict.because
+
+
+def test_a_grading_rule_that_turns_the_verdict_leaves_it_undecided() -> None:
+    verdict = routing_recovers_gain(answers(flexible=0.9))
+    assert verdict.says == "undecided"
+    assert "The grading rule decides it: supported under strict grading, undecided under flexible" in verdict.because
+
+
+def test_every_disagreement_that_is_not_tuned_is_pointed_out() -> None:
+    assert "differs from tuned on" not in routing_recovers_gain(answers()).because
+    assert "differs from tuned on" in routing_recovers_gain(answers(everything=0.9)).because
+
+
+def test_saved_and_read_again_it_is_the_same_verdict(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    made = answers()
+    assert routing_recovers_gain(Measurement.load(made.save(tmp_path))) == routing_recovers_gain(made)
+
+
+def test_a_missing_arm_is_named() -> None:
+    table = answers().table
+    kept = table[table["arm"] != "random at the decision rate"]
+    with pytest.raises(ValueError, match="has no arm random at the decision rate; route with it first"):
+        routing_recovers_gain(Measurement("answers", "answered correctly", kept, {}))

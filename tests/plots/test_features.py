@@ -1,0 +1,54 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from interp.plots.features import features
+
+
+@pytest.mark.parametrize("at", ["onset", "content"])
+def test_marks_and_intervals_are_the_tables(saved, traces, at: str) -> None:
+    measurement = saved.features()
+    drawn = traces(features(measurement, at=at))
+    table = measurement.table[measurement.table["at"] == at]
+    expected = [table[(table.strategy == s) & (table.model == m)] for s in saved.STRATEGIES for m in ("base", "tuned")]
+    assert len(drawn) == len(expected)
+    for trace, rows in zip(drawn, expected, strict=True):
+        assert list(trace["x"]) == list(rows.auroc)
+        np.testing.assert_allclose(np.add(trace["x"], trace["error_x"]["array"]), rows.high, rtol=1e-12)
+        np.testing.assert_allclose(np.subtract(trace["x"], trace["error_x"]["arrayminus"]), rows.low, rtol=1e-12)
+    assert sum(len(trace["x"]) for trace in drawn) == len(table)
+
+
+def test_every_baseline_has_its_row(saved) -> None:
+    figure = features(saved.features(), at="onset")
+    assert figure.layout.yaxis.ticktext == ("SAE feature", "raw dimension", "random direction", "shuffled labels")
+    assert "4,800 others" in figure.layout.annotations[0].text
+
+
+def test_a_strategy_with_too_few_tokens_says_so_and_shows_no_mark(saved, traces) -> None:
+    measurement = saved.features()
+    rare = measurement.table.strategy == "back"
+    numbers = {column: measurement.table[column].where(~rare) for column in ("auroc", "low", "high")}
+    figure = features(dataclasses.replace(measurement, table=measurement.table.assign(**numbers)), at="onset")
+    assert np.all(np.isnan(np.array(traces(figure)[2]["x"], dtype=float)))
+    assert "too few" in figure.layout.annotations[1].text
+    assert "too few" not in figure.layout.annotations[0].text
+
+
+def test_the_axis_holds_every_interval(saved, traces) -> None:
+    measurement = saved.features()
+    worse = measurement.table.assign(auroc=measurement.table.auroc - 0.5, low=measurement.table.low - 0.5)
+    figure = features(dataclasses.replace(measurement, table=worse), at="content")
+    assert figure.layout.xaxis.range[0] < worse[worse["at"] == "content"].low.min()
+
+
+def test_a_strategys_name_is_text_and_not_markup(saved) -> None:
+    figure = features(saved.features(("<a href='x'>", "plain")), at="onset")
+    assert "&lt;a href='x'&gt;" in figure.layout.annotations[0].text
+    assert "<a " not in figure.to_json()
+
+
+def test_unknown_place(saved) -> None:
+    with pytest.raises(ValueError, match="no features were read at 'middle', only at"):
+        features(saved.features(), at="middle")

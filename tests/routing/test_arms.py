@@ -1,0 +1,121 @@
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interp.pair import Pair
+from interp.routing.arms import DRAWS, Arm, route
+from interp.routing.routers import first
+from interp.tasks.task import Grade, Problem, Task
+
+COLUMNS = ["arm", "rate", "draw", "problem", "kind", "correct", "flexible", "tokens", "routed", "changed", "reason"]
+STANDARD = [
+    *("base", "tuned", "every disagreement", "decision tokens", "content tokens", "base about to decide"),
+    *("KL over 0.5", "KL over 1", "KL over 2", "entropy over 0.3", "entropy over 0.5", "entropy over 1"),
+    *("first 1 tokens", "first 3 tokens", "random 5%", "random 12%", "random 25%", "random 50%"),
+    "random at the decision rate",
+]
+
+
+@pytest.fixture
+def task() -> Task:
+    """200 problems whose right answer ends in 3; the prompts end in the token after which the pairs choose."""
+    problems = tuple(Problem(f"p{i}", f"run {'R ' * (i % 4)}:", "3", kind="even" if i % 2 == 0 else "odd") for i in range(200))
+
+    def grade(problem: Problem, text: str) -> Grade:
+        return Grade(strict=text.split()[-1:] == [problem.answer], flexible=problem.answer in text)
+
+    return Task("planted", problems, (), (), grade, max_new_tokens=12, openers=("step", "ans"))
+
+
+def by_arm(table: pd.DataFrame) -> pd.DataFrame:
+    sums = table.groupby("arm", sort=False)[["correct", "tokens", "routed", "changed"]].mean()
+    return sums.assign(share=sums["routed"] / sums["tokens"])
+
+
+def test_the_table_has_a_row_for_every_arm_and_problem(planted: Callable[[str, str], Pair], task: Task) -> None:
+    measured = route(planted("hasty", "careful"), task)
+    table = measured.table
+    assert measured.name == "answers"
+    assert list(table.columns) == COLUMNS
+    assert list(table["arm"].unique()) == STANDARD
+    assert not table.duplicated(["arm", "draw", "problem"]).any()
+    assert (table.groupby(["arm", "draw"])["problem"].nunique() == len(task.problems)).all()
+    assert table.loc[table["arm"] == "random at the decision rate", "draw"].nunique() == DRAWS
+    assert (table.loc[table["arm"] != "random at the decision rate", "draw"] == 0).all()
+    assert table["correct"].dtype == bool and table["flexible"].dtype == bool
+    assert measured.made_with["decisions"] == "tokens that open a strategy: 'ans', 'step'"
+    assert measured.made_with["asked"] == task.digest
+
+
+def test_a_pair_that_learned_when_is_recovered_at_its_decisions(
+    planted: Callable[[str, str], Pair], task: Task
+) -> None:
+    """Base could step to the right answer but answers at once; tuned differs in the opening alone."""
+    arms = by_arm(route(planted("hasty", "careful"), task).table)
+    assert arms.loc["base", "correct"] == 0 and arms.loc["tuned", "correct"] == 1
+    assert arms.loc["decision tokens", "correct"] == 1
+    assert arms.loc["content tokens", "correct"] == 0
+    # step R L S A B 3 <eos>: one of eight tokens is a decision.
+    assert arms.loc["decision tokens", "share"] == arms.loc["every disagreement", "share"] == 1 / 8
+    assert arms.loc["decision tokens", "changed"] == 1
+
+
+def test_a_pair_that_learned_how_is_not_recovered_at_its_decisions(
+    planted: Callable[[str, str], Pair], task: Task
+) -> None:
+    """Base would step to a wrong answer: choosing for it does not help, and writing for it does, whatever that says."""
+    arms = by_arm(route(planted("unable", "careful"), task).table)
+    assert arms.loc["every disagreement", "correct"] == 1
+    assert arms.loc["every disagreement", "share"] == 2 / 8
+    assert arms.loc["decision tokens", "correct"] == 0
+    assert arms.loc["decision tokens", "changed"] == 1
+    assert arms.loc["content tokens", "correct"] == 0
+
+
+def test_random_positions_at_the_decisions_rate_recover_about_that_rate(
+    planted: Callable[[str, str], Pair], task: Task
+) -> None:
+    """The one decision is the first token, so a random position falls on it with the probability of the rate."""
+    table = route(planted("hasty", "careful"), task).table
+    control = table[table["arm"] == "random at the decision rate"]
+    assert (control["rate"] == 1 / 8).all()
+    n = len(control)
+    assert abs(control["correct"].mean() - 1 / 8) < 4 * np.sqrt(1 / 8 * 7 / 8 / n)
+    assert control.groupby("draw")["routed"].sum().nunique() > 1, "draws should differ"
+    half = table[table["arm"] == "random 50%"]["correct"].mean()
+    assert abs(half - 1 / 2) < 4 * np.sqrt(1 / 4 / len(task.problems))
+
+
+def test_a_pair_of_the_same_model_has_no_gap_and_no_disagreement(
+    planted: Callable[[str, str], Pair], task: Task
+) -> None:
+    table = route(planted("hasty", "hasty"), task).table
+    assert not table["correct"].any() and not table["changed"].any()
+    arms = by_arm(table)
+    for arm in ("every disagreement", "decision tokens", "content tokens", "KL over 0.5", "random at the decision rate"):
+        assert arms.loc[arm, "routed"] == 0
+    assert arms.loc["random 50%", "routed"] > 0
+
+
+def test_routing_is_reproducible_and_does_not_depend_on_the_batch(
+    planted: Callable[[str, str], Pair], task: Task
+) -> None:
+    pair = planted("unable", "careful")
+    again = route(pair, task).table
+    pd.testing.assert_frame_equal(again, route(pair, task, batch_size=64).table)
+    assert not again.equals(route(pair, task, seed=1).table), "another seed draws other positions"
+
+
+def test_arms_of_ones_own_come_between_the_models_and_the_control(
+    planted: Callable[[str, str], Pair], task: Task
+) -> None:
+    table = route(planted("hasty", "careful"), task, arms=[Arm("opening", first(1), 1.0)]).table
+    assert list(table["arm"].unique()) == ["base", "tuned", "opening"]
+    assert by_arm(table).loc["opening", "correct"] == 1
+
+
+def test_arms_that_cannot_be_told_apart_are_refused(planted: Callable[[str, str], Pair], task: Task) -> None:
+    with pytest.raises(ValueError, match="two arms have the same name and draw"):
+        route(planted("hasty", "careful"), task, arms=[Arm("base", first(1))])

@@ -1,0 +1,191 @@
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from interp.decoding import Completion, decode, greedy
+from interp.pair import Pair
+from interp.routing.hybrid import Hybrid, write_together
+from interp.routing.routers import always, at_random, every_disagreement, first, never
+from interp.routing.step import Router, Step
+
+NEW = 24
+PROMPTS = [
+    [1, *torch.randint(3, 64, (length,), generator=torch.Generator().manual_seed(100 + length)).tolist()]
+    for length in (9, 2, 0, 23, 5, 14)  # Gemma 2's window in these tests is 16
+]
+
+
+def write(pair: Pair, router: Router, *, batch_size: int = 256, prompts: list[list[int]] = PROMPTS) -> list[Hybrid]:
+    return write_together(pair, prompts, router, max_new_tokens=NEW, batch_size=batch_size)
+
+
+def alone(pair: Pair, name: str) -> list[Completion]:
+    return decode(pair.models, PROMPTS, greedy(name), max_new_tokens=NEW, stop=pair.stop_ids)
+
+
+def base_writes_low_numbers(step: Step) -> torch.Tensor:
+    """A router that reads base alone and routes about half of the positions."""
+    return step.base_token % 2 == 1
+
+
+@contextmanager
+def feeding(model: Any) -> Iterator[list[int]]:
+    """The widths of the chunks that a model is fed."""
+    fed: list[int] = []
+    watch = model.register_forward_pre_hook(lambda _module, args: fed.append(args[0].shape[1]))
+    try:
+        yield fed
+    finally:
+        watch.remove()
+
+
+@torch.inference_mode()
+def audited(models: dict[str, Any], prompt: list[int], hybrid: Hybrid, gates: list[bool], stop: int) -> Hybrid:
+    """The oracle: what each model would write at every position, from the whole text read at once, and the account.
+
+    The text that comes out is what a loop without cache, padding or batch writes: each token is chosen after the
+    tokens before it, which are the same.
+    """
+    text = [*hybrid.completion.tokens, *[stop] * (hybrid.completion.reason == "stop")]
+    best = {}
+    for name, model in models.items():
+        logits = model(torch.tensor([[*prompt, *text]])).logits[0, len(prompt) - 1 : -1]
+        values, best[name] = logits.topk(2)
+        assert (values[:, 0] - values[:, 1]).min() > 1e-5, "a near tie, which rounding decides: choose other prompts"
+    gate, base, tuned = torch.tensor(gates), best["base"][:, 0], best["tuned"][:, 0]
+    expected = torch.where(gate, tuned, base).tolist()
+    ends = expected.index(stop) if stop in expected else NEW
+    completion = Completion(tuple(expected[:ends]), "stop" if stop in expected else "length")
+    return Hybrid(completion, len(expected), int(gate.sum()), int((gate & (base != tuned)).sum()))
+
+
+def test_never_is_base_and_always_is_tuned(architecture: str, tiny_pair: Callable[[str], Pair]) -> None:
+    pair = tiny_pair(architecture)
+    base, tuned = alone(pair, "base"), alone(pair, "tuned")
+    assert base != tuned
+    by_base, by_tuned = write(pair, never), write(pair, always)
+    assert [hybrid.completion for hybrid in by_base] == base
+    assert [hybrid.completion for hybrid in by_tuned] == tuned
+    assert all(hybrid.routed == hybrid.changed == 0 for hybrid in by_base)
+    assert all(hybrid.routed == hybrid.written for hybrid in by_tuned)
+
+
+def test_every_disagreement_is_tuned_by_construction(architecture: str, tiny_pair: Callable[[str], Pair]) -> None:
+    pair = tiny_pair(architecture)
+    hybrids, by_tuned = write(pair, every_disagreement), write(pair, always)
+    assert [hybrid.completion for hybrid in hybrids] == alone(pair, "tuned")
+    assert all(hybrid.routed == hybrid.changed for hybrid in hybrids)
+    assert [hybrid.changed for hybrid in hybrids] == [hybrid.changed for hybrid in by_tuned]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_hybrid_is_the_uncached_loop(
+    batch_size: int, architecture: str, tiny_pair: Callable[[str], Pair], tiny_checkpoint: Callable[..., Path]
+) -> None:
+    """With rows that end at different times, padding, and tuned asked only at some steps."""
+    models = {
+        name: AutoModelForCausalLM.from_pretrained(tiny_checkpoint(architecture, seed), attn_implementation="eager")
+        for seed, name in enumerate(("base", "tuned"))
+    }
+    pair, router = replace(tiny_pair(architecture), stop_ids=()), at_random(0.3, seed=3)
+    texts = [hybrid.completion.tokens for hybrid in write(pair, router)]
+    stop = max(range(64), key=lambda token: len({text.index(token) for text in texts if token in text}))
+    gates: list[list[bool]] = [[] for _ in PROMPTS]
+
+    def recorded(step: Step) -> torch.Tensor:
+        gate = router(step)
+        for prompt, routed in zip(step.prompts.tolist(), gate.tolist(), strict=True):
+            gates[prompt].append(routed)
+        return gate
+
+    hybrids = write(replace(pair, stop_ids=(stop,)), recorded, batch_size=batch_size)
+    assert hybrids == [audited(models, *row, stop) for row in zip(PROMPTS, hybrids, gates, strict=True)]
+    assert len({hybrid.written for hybrid in hybrids}) > 1, "rows should end at different times"
+    assert any(0 < hybrid.changed < hybrid.written for hybrid in hybrids)
+
+
+def test_feeding_tuned_late_changes_nothing(architecture: str, tiny_pair: Callable[[str], Pair]) -> None:
+    pair, late = tiny_pair(architecture), at_random(0.05, seed=1)
+
+    def lockstep(step: Step) -> torch.Tensor:
+        assert step.tuned_logits.shape == step.base_logits.shape
+        return late(step)
+
+    with feeding(pair.tuned) as fed:
+        in_chunks = write(pair, late)
+    assert 0 < len(fed) < NEW and max(fed[1:], default=2) > 1, "tuned should be fed now and then, in chunks"
+    assert in_chunks == write(pair, lockstep)
+
+
+def test_a_model_that_is_never_asked_is_never_fed(tiny_pair: Callable[[str], Pair]) -> None:
+    pair = tiny_pair("llama")
+    with feeding(pair.tuned) as fed:
+        write(pair, at_random(0.0))
+        write(pair, lambda step: step.base_logits.amax(-1) > 1e9)
+        assert fed == []
+        write(pair, first(2))
+        assert fed == [max(map(len, PROMPTS)), 1]
+
+
+def test_first_k_routes_k_tokens_of_each_text(tiny_pair: Callable[[str], Pair]) -> None:
+    hybrids = write(tiny_pair("llama"), first(3))
+    assert [hybrid.routed for hybrid in hybrids] == [min(3, hybrid.written) for hybrid in hybrids]
+
+
+def test_the_order_of_the_prompts_does_not_matter(tiny_pair: Callable[[str], Pair]) -> None:
+    pair, order = tiny_pair("qwen2"), [3, 0, 5, 2, 1, 4]
+    shuffled = write(pair, base_writes_low_numbers, prompts=[PROMPTS[i] for i in order], batch_size=4)
+    in_order = write(pair, base_writes_low_numbers, batch_size=4)
+    assert shuffled == [in_order[i] for i in order]
+
+
+def test_random_positions_do_not_depend_on_the_batch(tiny_pair: Callable[[str], Pair]) -> None:
+    pair = tiny_pair("qwen2")
+    whole = write(pair, at_random(0.3))
+    assert whole == write(pair, at_random(0.3), batch_size=4)
+    assert whole != write(pair, at_random(0.3, draw=1))
+    assert whole != write(pair, at_random(0.3, seed=1))
+
+
+def test_a_pair_of_the_same_model_changes_nothing(pair_of_same: Callable[[str], Pair]) -> None:
+    pair = pair_of_same("llama")
+    for router in (always, every_disagreement, at_random(0.5)):
+        hybrids = write(pair, router)
+        assert [hybrid.completion for hybrid in hybrids] == alone(pair, "base")
+        assert all(hybrid.changed == 0 for hybrid in hybrids)
+    assert all(hybrid.routed == 0 for hybrid in write(pair, every_disagreement))
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (torch.ones(5, dtype=torch.bool), r"torch.bool of shape \(5,\), a step of 6 rows needs torch.bool of shape \(6,\)"),
+        (torch.ones(6, 1, dtype=torch.bool), r"torch.bool of shape \(6, 1\)"),
+        (torch.tensor(True), r"torch.bool of shape \(\)"),
+        (torch.ones(6), r"torch.float32 of shape \(6,\)"),
+        (torch.ones(6, dtype=torch.long), r"torch.int64 of shape \(6,\)"),
+        (True, "the router returned bool, a step of 6 rows needs a tensor"),
+        (None, "the router returned NoneType"),
+    ],
+)
+def test_a_router_that_does_not_answer_for_every_row_is_refused(
+    answer: Any, sentence: str, tiny_pair: Callable[[str], Pair]
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        write(tiny_pair("llama"), lambda _step: answer)
+
+
+def test_a_text_longer_than_the_context_is_refused(tiny_pair: Callable[[str], Pair]) -> None:
+    with pytest.raises(ValueError, match=r"24 tokens and may be continued by 240, 264 in all, .* context is 256"):
+        write_together(tiny_pair("llama"), PROMPTS, never, max_new_tokens=240)
+
+
+def test_an_account_that_does_not_add_up_is_refused() -> None:
+    with pytest.raises(ValueError, match="changed 2, routed 1 and written 3"):
+        Hybrid(Completion((5, 6, 7), "length"), written=3, routed=1, changed=2)
