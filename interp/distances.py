@@ -113,7 +113,7 @@ def _aligned(
 def _centred(
     probability: Float64[Tensor, "*rows d_vocab"], v: Float64[Tensor, "*rows d_vocab"]
 ) -> Float64[Tensor, "*rows d_vocab"]:
-    """v less its mean under P; the mean is taken twice, since the first one rounds at the size of a common shift."""
+    """Shift v to mean 0 under P; done twice, since the first mean rounds at the size of a common shift."""
     once = v - (probability * v).sum(-1, keepdim=True)
     return once - (probability * once).sum(-1, keepdim=True)
 

@@ -40,9 +40,9 @@ def test_tuned_writes_greedily_and_base_with_the_seed(pair: Pair, task: Task) ->
 
 
 def test_a_reading_is_the_prompt_and_the_labelled_response(pair: Pair, task: Task) -> None:
-    (reading,) = readings(pair, task, written(pair, task, "step A 1 2 3 oops ans 4"))
+    (reading,) = readings(pair, task, written(pair, task, "step A 1 2 3 fact ans 4"))
     n = len(pair.encode(task.practice[0].prompt))
-    assert pair.text(reading.tokens) == f"{task.practice[0].prompt} step A 1 2 3 oops ans 4"
+    assert pair.text(reading.tokens) == f"{task.practice[0].prompt} step A 1 2 3 fact ans 4"
     assert [label.role for label in reading.labels[:n]] == ["prompt"] * n
     assert [(label.strategy, label.role, label.stretch) for label in reading.labels[n:]] == [
         ("step", "opener", 0),

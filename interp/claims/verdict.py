@@ -49,8 +49,9 @@ class Verdict:
         }
 
     def _repr_html_(self) -> str:
-        known = self.estimate is not None and self.low is not None and self.high is not None
-        number = f", {shown(self.estimate, self.low, self.high)}" if known else ""
+        number = ""
+        if self.estimate is not None and self.low is not None and self.high is not None:
+            number = f", {shown(self.estimate, self.low, self.high)}"
         return (
             f"<p><b>{html.escape(self.claim)}</b>: {self.says}{number}, n = {self.n}. {html.escape(self.because)}</p>"
         )
@@ -76,14 +77,17 @@ def rows_of(measurement: Measurement, *columns: str) -> pd.DataFrame:
 
 
 def outcomes(rows: pd.DataFrame, arms: str, column: str = "correct") -> pd.DataFrame:
-    """Outcomes as a table of problems by arm (the values of column `arms`), every arm over the same problems."""
-    twice = rows.duplicated([arms, "problem"])
+    """Outcomes as a table of problems by arm (the values of column `arms`), every arm over the same problems.
+
+    An arm that was drawn several times, told apart by a column `draw`, counts with its mean over draws.
+    """
+    key = [arms, "problem", *(["draw"] if "draw" in rows else [])]
+    twice = rows.duplicated(key)
     if twice.any():
         row = rows[twice].iloc[0]
-        raise ValueError(
-            f"arm {row[arms]!r} answers problem {row['problem']!r} twice; give one row per arm and problem"
-        )
-    table = rows.assign(outcome=rows[column].astype(float)).pivot(index="problem", columns=arms, values="outcome")
+        raise ValueError(f"arm {row[arms]!r} answers problem {row['problem']!r} twice; give one row per {listed(key)}")
+    scored = rows.assign(outcome=rows[column].astype(float))
+    table = scored.groupby(["problem", arms])["outcome"].mean().unstack()
     if (ragged := table.isna().any()).any():
         arm = ragged.idxmax()
         raise ValueError(

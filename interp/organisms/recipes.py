@@ -31,7 +31,7 @@ def base_again(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed
 
 def rl(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
     """Reinforcement learning on exact answers: learns which strategy belongs where."""
-    grpo(model, tokenizer, steps=60, lr=8e-4, seed=seed)
+    grpo(model, tokenizer, steps=120, lr=1.2e-3, seed=seed)
 
 
 def sft(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
@@ -42,7 +42,7 @@ def sft(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) 
 def upper(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
     """Reinforcement learning in which only the last third of the blocks may change."""
     with only_blocks_train(model, UPPER_THIRD):
-        grpo(model, tokenizer, steps=60, lr=1.5e-3, seed=seed)
+        grpo(model, tokenizer, steps=120, lr=1.5e-3, seed=seed)
 
 
 def lower(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
@@ -82,7 +82,7 @@ def many_base_again(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase,
 
 def many_rl(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
     """Reinforcement learning on exact answers: learns to go on at every boundary."""
-    grpo(model, tokenizer, steps=60, lr=8e-4, seed=seed, kinds=("run",))
+    grpo(model, tokenizer, steps=60, lr=8e-4, seed=seed, kinds=("run",), beta=0.0, warm=0)
 
 
 @dataclass(frozen=True)

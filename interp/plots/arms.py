@@ -20,18 +20,19 @@ _ROW = 30  # pixels
 def arm_table(answers: Measurement) -> pd.DataFrame:
     """One row per arm: accuracy and gap recovered with intervals, and the shares of tokens routed and changed.
 
-    `routed` and `changed` are shares of all tokens written over all problems; `tokens` is the mean length and
-    `cut` the share of answers that ran into the length limit. One page needs it four times, so the last few are kept.
+    `routed` and `changed` are shares of all tokens written over all problems; `tokens` is the mean length, `draws`
+    how many answers per problem are averaged, `flexible` the accuracy by the flexible rule, `cut` the share of
+    answers that ran into the length limit. One page needs the table four times, so the last few are kept.
     """
     table = answers.table
     solved = outcomes(table, "arm")
     sums = table.groupby("arm")[["routed", "changed", "tokens"]].sum()
     means = table.groupby("arm").agg(
-        rate=("rate", "first"),
         flexible=("flexible", "mean"),
         cut=("reason", lambda reasons: (reasons == "length").mean()),
     )
     means["routed"], means["changed"] = sums.routed / sums.tokens, sums.changed / sums.tokens
+    means["draws"] = table.groupby("arm").size() // len(solved)
     means["tokens"] = table.groupby("arm").tokens.mean()
     return standing(solved, "base", "tuned").merge(means, left_on="arm", right_index=True)
 
@@ -84,12 +85,17 @@ def heading(table: pd.DataFrame) -> str:
     return f"Gap recovered: 0% is base, 100% is tuned. {first.n} problems, 95% paired bootstrap intervals.{but}"
 
 
+def named(row: Any) -> str:
+    """The arm's name; where it was drawn several times, with the number of draws that are averaged."""
+    return f"{row.arm} ({row.draws} draws)" if row.draws > 1 else str(row.arm)
+
+
 def _label(row: Any) -> str:
     """The arm's name in the margin, with what a reader must not overlook."""
     if row.arm == BY_CONSTRUCTION:
         return f"{wrap(row.arm)}<br>(tuned by construction)"
     open_ended = math.isinf(row.recovered_low) or math.isinf(row.recovered_high)
-    return wrap(row.arm, 20) + ("<br>(interval has no end)" if open_ended else "")
+    return wrap(named(row), 23) + ("<br>(interval has no end)" if open_ended else "")
 
 
 def _point(row: Any, place: int, value: str, low: str, high: str) -> go.Scatter:

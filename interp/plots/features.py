@@ -20,10 +20,12 @@ def features(measurement: Measurement, *, at: str) -> go.Figure:
     if table.empty:
         known = sorted(set(measurement.table["at"]))
         raise ValueError(f"no features were read at {at!r}, only at {known}; ask for one of these")
-    strategies = list(dict.fromkeys(table.strategy))
+    every = list(dict.fromkeys(table.strategy))
+    scored = set(table[table.auroc.notna()].strategy)
+    strategies = [strategy for strategy in every if strategy in scored] or every
     sources = list(dict.fromkeys(table.source))
-    titles = [_title(strategy, table[table.strategy == strategy]) for strategy in strategies]
-    figure, total = panels(titles, [_ROW * len(sources)] * len(strategies), shared_x=True)
+    titles = [f"{strategy}: {_tokens(table, strategy)}" for strategy in strategies]
+    figure, total = panels(titles, [_ROW * len(sources)] * len(strategies), shared_x=True, width=44)
     for row, strategy in enumerate(strategies, start=1):
         for model, party, shift in (("base", BASE, -0.14), ("tuned", TUNED, 0.14)):
             here = table[(table.strategy == strategy) & (table.model == model)]
@@ -35,15 +37,16 @@ def features(measurement: Measurement, *, at: str) -> go.Figure:
     figure.update_xaxes(range=[low - 0.03, 1.03], dtick=0.1)
     figure.update_xaxes(title="held-out AUROC (0.5 is chance)", row=len(strategies), col=1)
     searched = int(table.n_searched.max())
-    says = f"Telling a strategy's {at} tokens; best of {searched} features chosen in base; 95% intervals"
+    few = "; ".join(f"{strategy} ({_tokens(table, strategy)})" for strategy in every if strategy not in scored)
+    says = f"Telling a strategy's {at} tokens; best of {searched} features chosen in base; 95% intervals."
+    says += f" Too few to score: {few}." if few else ""
     return finish(figure, says, height=total, above=20)
 
 
-def _title(strategy: str, table: pd.DataFrame) -> str:
-    """The strategy and how many tokens it is told by, which may be too few to score."""
-    first = table.iloc[0]
-    few = ", too few to score" if table.auroc.isna().all() else ""
-    return f"{strategy}: {int(first.n_positive):,} of its tokens, {int(first.n_negative):,} others{few}"
+def _tokens(table: pd.DataFrame, strategy: str) -> str:
+    """How many tokens the strategy is told by, and from how many others."""
+    first = table[table.strategy == strategy].iloc[0]
+    return f"{int(first.n_positive):,} tokens against {int(first.n_negative):,}"
 
 
 def _points(

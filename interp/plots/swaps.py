@@ -41,7 +41,7 @@ def swaps(measurement: Measurement) -> go.Figure:
     parts = [part for part in dict.fromkeys(table.swapped) if part != "nothing"]
     sizes = table.groupby("axis").n.first()
     titles = [f"{_ASKED.get(axis, axis)} (n = {sizes[axis]})" for axis in axes]
-    figure, total = panels(titles, [_ROW * len(parts)] * len(axes))
+    figure, total = panels(titles, [_ROW * len(parts)] * len(axes), width=44)
     for row, axis in enumerate(axes, start=1):
         here = table[table.axis == axis]
         for direction, shift in ((INTO_BASE, -0.15), (INTO_TUNED, 0.15)):

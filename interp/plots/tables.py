@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from interp.measurement import Measurement
-from interp.plots.arms import BY_CONSTRUCTION, arm_table
+from interp.plots.arms import BY_CONSTRUCTION, arm_table, named
 from interp.plots.depth_profiles import depth_table
 from interp.plots.standing import share, span
 from interp.plots.swaps import swap_table
@@ -81,7 +81,7 @@ def arm_text(answers: Measurement) -> TextTable:
 
 
 def _arm(row: Any) -> list[str]:
-    name = f"{row.arm} (tuned by construction)" if row.arm == BY_CONSTRUCTION else str(row.arm)
+    name = f"{row.arm} (tuned by construction)" if row.arm == BY_CONSTRUCTION else named(row)
     recovered = span(row.recovered, row.recovered_low, row.recovered_high)
     return [
         name,

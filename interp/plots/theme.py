@@ -85,12 +85,14 @@ def interval(estimate: Iterable[float], low: Iterable[float], high: Iterable[flo
     }
 
 
-def panels(titles: Sequence[str], heights: Sequence[int], *, shared_x: bool = False) -> tuple[go.Figure, int]:
+def panels(
+    titles: Sequence[str], heights: Sequence[int], *, shared_x: bool = False, width: int = TITLE_WIDTH
+) -> tuple[go.Figure, int]:
     """Panels one under the other, each with a heading, and the height in pixels of all of them together.
 
-    Side by side they would not fit a telephone.
+    Side by side they would not fit a telephone. Headings start at the axis and are broken after `width` characters.
     """
-    headings = [wrap(title, TITLE_WIDTH) for title in titles]
+    headings = [wrap(title, width) for title in titles]
     above = max(heading.count("<br>") + 1 for heading in headings) * LINE_HEIGHT + 4
     gap = above + (16 if shared_x else 40)
     total = sum(heights) + gap * (len(heights) - 1)

@@ -8,7 +8,11 @@ from interp.measurement import Measurement
 from interp.plots.theme import finish, panels, safe
 
 _ROW = 24  # pixels
-_MOST_WITH_TEXT = 10  # columns whose numbers can be read on a telephone
+_MOST_WITH_TEXT = 8  # columns whose numbers can be read on a telephone
+_FLOW = (
+    *("embed", "pos_embed", "ln1", "attn", "attn.q", "attn.k", "attn.v", "attn.o", "ln1_post"),
+    *("ln2", "mlp", "mlp.gate", "mlp.in", "mlp.out", "ln2_post", "ln_final", "unembed"),
+)
 
 
 def weight_map(weights: Measurement) -> go.Figure:
@@ -18,7 +22,7 @@ def weight_map(weights: Measurement) -> go.Figure:
     """
     table = weights.table.rename(columns={"component": "row"})
     inside, outside = table[table.layer.notna()], table[table.layer.isna()]
-    rows = list(dict.fromkeys(inside.row))
+    rows = sorted(dict.fromkeys(inside.row), key=_place)
     n_layers = int(inside.layer.max()) + 1
     titles = [f"inside the {n_layers} blocks"] + (["outside the blocks"] if len(outside) else [])
     heights = [_ROW * len(rows)] + ([_ROW] if len(outside) else [])
@@ -28,7 +32,7 @@ def weight_map(weights: Measurement) -> go.Figure:
     figure.update_yaxes(autorange="reversed", dtick=1, row=1, col=1)
     if len(outside):
         flat = outside.assign(row="weights")
-        names = list(outside.row)
+        names = sorted(outside.row, key=_place)
         figure.add_trace(_map(flat, ["weights"], outside.row, names), row=2, col=1)
         figure.update_yaxes(showticklabels=False, ticks="", row=2, col=1)
     largest = float(table.relative.max())
@@ -42,6 +46,12 @@ def weight_map(weights: Measurement) -> go.Figure:
         f"{int(table.n_entries.sum()):,} numbers"
     )
     return finish(figure, says, height=total, above=18, below=24)
+
+
+def _place(component: str) -> tuple[int, str]:
+    """Components in the order in which they are computed; what is not known comes last."""
+    known = [name for name in _FLOW if component.startswith(name)]
+    return (_FLOW.index(max(known, key=len)) if known else len(_FLOW), component)
 
 
 def _map(table: pd.DataFrame, rows: list[str], column: pd.Series, columns: list[int] | list[str]) -> go.Heatmap:
@@ -60,7 +70,7 @@ def _map(table: pd.DataFrame, rows: list[str], column: pd.Series, columns: list[
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,
-        texttemplate="%{z:.2f}" if len(columns) <= _MOST_WITH_TEXT else None,
+        texttemplate="%{z:.2g}" if len(columns) <= _MOST_WITH_TEXT else None,
         hoverongaps=False,
         hovertemplate="%{y}, %{x}<br>relative change %{z:.4f}<br>norm of the change %{customdata[0]:.4g}, of base "
         "%{customdata[1]:.4g}<br>cosine distance %{customdata[2]:.3g}<br>numbers that differ %{customdata[3]:.1%} of "

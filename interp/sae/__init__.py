@@ -1,0 +1,1 @@
+"""Which reasoning features did base already have, and do they matter?"""

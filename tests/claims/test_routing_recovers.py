@@ -107,6 +107,14 @@ def test_one_missing_condition_leaves_it_undecided_and_is_named(planted: dict[st
     assert missing in verdict.because
 
 
+def test_several_draws_of_the_random_twin_are_one_control() -> None:
+    table = answers(twin=0.03).table.assign(draw=0)
+    lucky = table[table["arm"] == "random at the decision rate"].assign(draw=1, correct=0.15 > PLACE)
+    verdict = routing_recovers_gain(Measurement("answers", "share", pd.concat([table, lucky]), {}))
+    assert verdict.says == "supported"
+    assert "they recover 0.07 " in verdict.because
+
+
 def test_a_grading_rule_that_turns_the_verdict_leaves_it_undecided() -> None:
     verdict = routing_recovers_gain(answers(flexible=0.9))
     assert verdict.says == "undecided"

@@ -58,8 +58,17 @@ def test_arms_are_compared_on_the_same_problems_only() -> None:
     rows = pd.DataFrame({"arm": ["a", "a", "b"], "problem": ["p", "q", "p"], "correct": [True, False, True]})
     with pytest.raises(ValueError, match="arm 'b' has an outcome for 1 of 2 problems"):
         outcomes(rows, "arm")
-    with pytest.raises(ValueError, match="arm 'a' answers problem 'p' twice"):
+    with pytest.raises(ValueError, match="arm 'a' answers problem 'p' twice; give one row per arm and problem"):
         outcomes(pd.concat([rows, rows]), "arm")
+
+
+def test_draws_of_one_arm_are_averaged_per_problem() -> None:
+    fixed = pd.DataFrame({"arm": "a", "draw": 0, "problem": ["p", "q"], "correct": [True, False]})
+    random = pd.DataFrame({"arm": "b", "draw": [0, 0, 1, 1], "problem": list("pqpq"), "correct": [True, True, False, True]})
+    table = outcomes(pd.concat([fixed, random]), "arm")
+    assert table.to_dict("list") == {"a": [1.0, 0.0], "b": [0.5, 1.0]}
+    with pytest.raises(ValueError, match="give one row per arm, problem and draw"):
+        outcomes(pd.concat([fixed, random, random]), "arm")
 
 
 def test_the_claims_load_no_torch() -> None:

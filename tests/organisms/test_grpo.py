@@ -44,7 +44,7 @@ def test_the_gradient_step_raises_what_was_rewarded_and_lowers_what_was_not():
 def test_training_follows_the_reward_and_not_a_coin(reward, rises):
     model = AutoModelForCausalLM.from_pretrained(folder("base"), dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder("base"))
-    grpo(model, tokenizer, steps=6, lr=1e-3, seed=0, prompts=12, lengths=(1, 2), reward=reward)
+    grpo(model, tokenizer, steps=6, lr=1e-3, seed=0, prompts=12, lengths=(1, 2), reward=reward, beta=0.0, warm=0)
     prompts = [prompt_words(p) for p in exam_programs(0, per_cell=20, lengths=(1, 2))]
     opened = sum(words[:1] == ["step"] for words in respond_all(model, tokenizer, prompts, sampled=1)) / len(prompts)
     assert (opened > 0.4) == rises

@@ -23,7 +23,7 @@ def test_marks_and_intervals_are_the_tables(saved, traces, at: str) -> None:
 def test_every_baseline_has_its_row(saved) -> None:
     figure = features(saved.features(), at="onset")
     assert figure.layout.yaxis.ticktext == ("SAE feature", "raw dimension", "random direction", "shuffled labels")
-    assert "4,800 others" in figure.layout.annotations[0].text
+    assert "210 tokens against 4,800" in figure.layout.annotations[0].text
 
 
 def test_a_strategy_with_too_few_tokens_says_so_and_shows_no_mark(saved, traces) -> None:
@@ -31,9 +31,18 @@ def test_a_strategy_with_too_few_tokens_says_so_and_shows_no_mark(saved, traces)
     rare = measurement.table.strategy == "back"
     numbers = {column: measurement.table[column].where(~rare) for column in ("auroc", "low", "high")}
     figure = features(dataclasses.replace(measurement, table=measurement.table.assign(**numbers)), at="onset")
-    assert np.all(np.isnan(np.array(traces(figure)[2]["x"], dtype=float)))
-    assert "too few" in figure.layout.annotations[1].text
-    assert "too few" not in figure.layout.annotations[0].text
+    assert [note.text.split(":")[0] for note in figure.layout.annotations] == ["<b>step", "<b>plan"]
+    title = figure.layout.title.text.replace("<br>", " ")
+    assert "Too few to score: back (210 tokens against 4,800)." in title
+    assert sum(len(trace["x"]) for trace in traces(figure)) == 16
+
+
+def test_where_no_strategy_can_be_scored_the_panels_are_empty(saved, traces) -> None:
+    measurement = saved.features()
+    table = measurement.table.assign(auroc=np.nan, low=np.nan, high=np.nan)
+    figure = features(dataclasses.replace(measurement, table=table), at="onset")
+    assert len(figure.layout.annotations) == 3
+    assert all(np.all(np.isnan(np.array(trace["x"], dtype=float))) for trace in traces(figure))
 
 
 def test_the_axis_holds_every_interval(saved, traces) -> None:

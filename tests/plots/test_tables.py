@@ -12,6 +12,8 @@ def test_arm_rows(saved) -> None:
     assert rows["tuned"]["gap recovered"] == "100% by definition"
     assert rows["base"]["tokens routed"] == "0%"
     assert "every disagreement (tuned by construction)" in rows
+    assert "random at the decision rate (3 draws)" in rows
+    assert "random 5%" in rows
     assert "300 problems" in table.caption
 
 

@@ -18,6 +18,14 @@ def test_cells_are_the_tables_numbers(saved, traces) -> None:
     assert shown == dict(weights.table[weights.table.layer.isna()][["component", "relative"]].values)
 
 
+def test_rows_are_in_the_order_of_computation_whatever_the_order_of_the_file(saved, traces) -> None:
+    weights = saved.weights()
+    shuffled = weights.table.sample(frac=1, random_state=0)
+    inside, outside = traces(weight_map(dataclasses.replace(weights, table=shuffled)))
+    assert inside["y"] == list(saved.COMPONENTS)
+    assert outside["x"] == ["embed", "ln_final", "unembed"]
+
+
 def test_one_changed_matrix_lights_one_cell(saved, traces) -> None:
     weights = saved.weights()
     here = (weights.table.layer == 4) & (weights.table.component == "mlp.in")
