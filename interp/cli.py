@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FINE, FAILED, USAGE, MISSING, INTERRUPTED = 0, 1, 2, 3, 130
 OUT = Path("report")
+PROBLEMS = {"full": 300, "quick": 100}
+PRACTICE = {"full": 600, "quick": 200}
+"""Problems to judge by, and problems of the organisms to fit on."""
 
 EPILOG = """\
 A checkpoint is named by a directory, by a hub id (org/name@revision) or as a shipped organism (organism:rl, or
@@ -93,7 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     measured = argparse.ArgumentParser(add_help=False, parents=[everywhere, seeded])
     measured.add_argument("checkpoints", nargs="*", metavar="BASE TUNED", help="default: organism:base organism:rl")
     measured.add_argument("--task", metavar="FILE", help=f"{TASK_HELP}; organisms bring their own")
-    measured.add_argument("--n", type=int, metavar="N", help="problems to judge by (default: 300, with --quick 100)")
+    measured.add_argument(
+        "--n",
+        type=int,
+        metavar="N",
+        help=f"problems to judge by (default: {PROBLEMS['full']}, quick {PROBLEMS['quick']})",
+    )
     measured.add_argument(
         "--max-new-tokens", type=int, default=256, metavar="N", help="per answer to a FILE's problem (default: 256)"
     )
@@ -202,7 +210,8 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, str, "Task", Path]:
     if len(arguments.checkpoints) not in (0, 2):
         raise Refusal(f"{len(arguments.checkpoints)} checkpoint given; name two, base and tuned, or none", USAGE)
     base, tuned = arguments.checkpoints or ("organism:base", "organism:rl")
-    n = arguments.n if arguments.n is not None else 100 if arguments.quick else 300
+    size = "quick" if arguments.quick else "full"
+    n = PROBLEMS[size] if arguments.n is None else arguments.n
     if n < 1 or arguments.max_new_tokens < 1:
         raise Refusal("--n and --max-new-tokens have to be at least 1", USAGE)
     source = arguments.task or (tuned if tuned.startswith("organism:") else None)
@@ -211,10 +220,8 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, str, "Task", Path]:
     if source.startswith("organism:"):
         from interp.tasks.organism import organism_task
 
-        practice = 200 if arguments.quick else 600
-        task = organism_task(
-            source.removeprefix("organism:").partition("@")[0], n=n, seed=arguments.seed, practice=practice
-        )
+        name = source.removeprefix("organism:").partition("@")[0]
+        task = organism_task(name, n=n, seed=arguments.seed, practice=PRACTICE[size])
     else:
         from interp.tasks.text import text_task
 
@@ -238,7 +245,8 @@ def _kept(found: Found, arguments: argparse.Namespace) -> Found:
 
 
 def _line(verdict: "Verdict") -> str:
-    return f"{verdict.claim}: {verdict.says}. {verdict.because}"
+    """The verdict and its first reason; the others are on the page and in the JSON."""
+    return f"{verdict.claim}: {verdict.says}. {verdict.because.partition('. ')[0].removesuffix('.')}."
 
 
 def _refusal(error: Exception, out: Path) -> Refusal | None:

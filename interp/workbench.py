@@ -22,6 +22,10 @@ _log = logging.getLogger("interp")
 
 GROUND = ("", "tasks")
 """Folders of source that every measurement hangs on."""
+DRAWS = {"full": 10, "quick": 5}
+"""Random changes that an activation change is held against."""
+SAMPLES = {"full": 400_000, "quick": 100_000}
+"""Activations that the SAE is trained on."""
 
 
 def measure_layers(
@@ -37,7 +41,7 @@ def measure_layers(
 
     texts = _texts(pair, task, folder, quick, seed)
     keep = _keeper(pair, task, folder, "layers", quick=quick, seed=seed)
-    draws = 5 if quick else 10
+    draws = DRAWS["quick" if quick else "full"]
     return [
         keep("weights", lambda: weight_change(pair.base_checkpoint, pair.tuned_checkpoint)),
         keep("activations", lambda: activation_change(pair, texts(), draws=draws, seed=seed)),
@@ -62,7 +66,8 @@ def measure_features(
         raise ValueError(f"task {task.name!r} labels no strategies; give its problems a 'text' with 'spans'")
     texts = _texts(pair, task, folder, quick, seed)
     keep = _keeper(pair, task, folder, "sae", quick=quick, seed=seed)
-    trained = functools.cache(lambda: train_sae(pair, texts(), samples=100_000 if quick else 400_000, seed=seed))
+    samples = SAMPLES["quick" if quick else "full"]
+    trained = functools.cache(lambda: train_sae(pair, texts(), samples=samples, seed=seed))
 
     def labelled() -> list[Reading]:
         return texts() if task.label else worked_readings(task, pair.tokenizer)

@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from interp.cli import FAILED, FINE, INTERRUPTED, MISSING, USAGE, main
+from interp.cli import FAILED, FINE, INTERRUPTED, MISSING, PRACTICE, USAGE, main
+from interp.workbench import SAMPLES
 
 Checkpoints = Callable[..., Path]
 PROBLEM = {"id": "a", "prompt": "run A : 1 2 3", "answer": "ans 1 2 3"}
@@ -169,6 +170,8 @@ def test_an_interrupted_report_goes_on_where_it_stopped(
     def forbidden(*_: object, **__: object) -> NoReturn:
         raise AssertionError("measured again")
 
+    monkeypatch.setitem(PRACTICE, "quick", 24)
+    monkeypatch.setitem(SAMPLES, "quick", 10_000)
     monkeypatch.setattr("interp.workbench.source_digest", lambda _: "the code, which someone may be editing just now")
     with monkeypatch.context() as first:
         first.setattr(ROOMS["answers"], stop)

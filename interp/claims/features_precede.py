@@ -55,8 +55,9 @@ def features_precede_tuning(features: Measurement, sae_quality: Measurement) -> 
     found = {name: _over_places([cell for cell in cells if cell.strategy == name]) for name in strategies}
     judged = {} if invalid else {name: word for name, word in found.items() if word != "too few tokens"}
     says, why = _decide(judged, invalid)
-    readable = [name for name in judged if any(cell.readable for cell in cells if cell.strategy == name)]
-    scores = " ".join([quality, *(cell.sentence for cell in cells), *_readable(readable, says)])
+    readable = dict.fromkeys(cell.strategy for cell in cells if cell.readable)
+    without = [name for name in readable if judged.get(name, "pre-existing") != "pre-existing"]
+    scores = " ".join([quality, *(cell.sentence for cell in cells), *_readable(without)])
     limits = f"Not tested here: whether a feature causes anything or only detects words. {_change(says)}"
     n, k = len(judged), sum(word == "pre-existing" for word in judged.values())
     if n == 0:
@@ -101,9 +102,9 @@ def _cells(features: Measurement) -> list[_Cell]:
     return [_cell(table[(table["strategy"] == s) & (table["at"] == at)], str(s), str(at)) for s, at in places]
 
 
-def _readable(strategies: list[str], says: Says) -> list[str]:
+def _readable(strategies: list[str]) -> list[str]:
     """What a reader of a verdict against features should not conclude."""
-    if says == "supported" or not strategies:
+    if not strategies:
         return []
     return [f"Base does tell {listed(strategies)} apart (AUROC {GOOD} or more), by a direction that is no feature."]
 

@@ -96,7 +96,8 @@ def activation_locus(activations: Measurement) -> tuple[str, ...]:
 
 
 def in_thirds(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows inside blocks, with the third their layer lies in: layer l of L, from 0, in third 3 l // L."""
+    """The rows inside blocks, with the third their layer lies in, cut where block swaps cut: at L // 3 and 2 L // 3."""
     inside = table[table["layer"].notna()]
     layer = inside["layer"].astype(int)
-    return inside.assign(third=[THIRDS[3 * number // (int(layer.max()) + 1)] for number in layer])
+    n_layers = int(layer.max()) + 1
+    return inside.assign(third=[THIRDS[(at >= n_layers // 3) + (at >= 2 * n_layers // 3)] for at in layer])

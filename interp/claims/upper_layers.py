@@ -54,6 +54,7 @@ def upper_layers_carry_behaviour(swaps: Measurement, weights: Measurement, activ
     says, why = _decide(answers, facts, apart)
     sentences = [
         why,
+        *_redundant(answers),
         _brought(answers),
         *_taken(answers),
         *_knowledge(facts, apart),
@@ -75,11 +76,13 @@ def _decide(answers: Axis, facts: Axis | None, apart: Interval | None) -> tuple[
         return "undecided", f"Answers did not move, so this pair cannot test what carries behaviour: {upper.reason}."
     if answers.locus in THIRDS and answers.locus != UPPER:
         return "contradicted", f"The {answers.locus} carries the change in answers, not the {UPPER}."
+    if answers.locus != UPPER and upper.high < LITTLE:
+        jointly = "; no third brings it, all blocks together do" if answers.locus == "joint" else ""
+        return "contradicted", f"The {UPPER} alone brings less than {LITTLE:.0%} of the change in answers{jointly}."
+    if answers.locus == "joint":
+        return "undecided", f"No third alone brings {MOST:.0%} of the change in answers, all blocks together do."
     if answers.locus != UPPER:
-        jointly = "; no third does, all blocks together do" if answers.locus == "joint" else ""
-        if upper.high < LITTLE:
-            return "contradicted", f"The {UPPER} alone brings less than {LITTLE:.0%} of the change in answers{jointly}."
-        return "undecided", f"No single third clearly carries the change in answers{jointly}."
+        return "undecided", "No single third clearly carries the change in answers."
     found = f"The {UPPER} alone brings at least {MOST:.0%} of the change in answers, and no part below it does"
     if facts is None or apart is None:
         return "supported", f"{found}."
@@ -102,10 +105,20 @@ def _brought(axis: Axis) -> str:
 def _taken(axis: Axis) -> list[str]:
     if not axis.moved:
         return []
-    sentences = [f"Share of it that tuned loses with base's part: {_shares({t: axis.takes[t] for t in THIRDS})}."]
-    head = axis.brings[HEAD]
-    if head.low >= MOST and axis.locus == UPPER:
-        sentences.append(f"The {HEAD} alone bring it as well: the {UPPER} is enough, not the only way.")
+    return [
+        f"Share of it that tuned loses with base's part: {_shares({third: axis.takes[third] for third in THIRDS})}."
+    ]
+
+
+def _redundant(axis: Axis) -> list[str]:
+    """Whether the upper third is enough without being needed."""
+    if axis.locus != UPPER:
+        return []
+    head, taken, sentences = axis.brings[HEAD], axis.takes[UPPER], []
+    if head.low >= MOST:
+        sentences.append(f"The {HEAD} alone bring it as well.")
+    if taken.high < LITTLE:
+        sentences.append(f"The {UPPER} is enough, not needed: tuned keeps the change with base's {UPPER} in its place.")
     return sentences
 
 

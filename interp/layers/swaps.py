@@ -33,8 +33,9 @@ def swapped(pair: Pair, blocks: Sequence[int] = (), *, embedding: bool = False, 
     for name, part in pair.base.named_children():
         if name != "blocks" and (head if name in _HEAD else embedding):
             parts.append((part, tuned_parts[name]))
-    twins = (pair_of for ours, theirs in parts for pair_of in zip(ours.modules(), theirs.modules(), strict=True))
-    modules = list({id(ours): (ours, theirs) for ours, theirs in twins}.values())  # a shared module once, not twice
+    modules = [twins for ours, theirs in parts for twins in zip(ours.modules(), theirs.modules(), strict=True)]
+    if len({id(ours) for ours, _ in modules}) < len(modules):
+        raise ValueError("two of the parts to swap share a module, so neither can be swapped without the other")
     _exchange(modules)
     try:
         yield

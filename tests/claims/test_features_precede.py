@@ -83,6 +83,15 @@ def test_strategies_that_differ_leave_it_undecided_and_are_listed() -> None:
     assert "pre-existing for step, not found for back and unclear for plan" in verdict.because
 
 
+def test_only_strategies_without_a_feature_are_said_to_be_read_by_another_direction() -> None:
+    by_direction = {"sae": 0.6, "random direction": 0.95}
+    verdict = features_precede_tuning(
+        features({"step": {"sae": 0.99, "raw dimension": 0.9}, "back": by_direction}), quality()
+    )
+    assert verdict.says == "undecided"
+    assert "Base does tell back apart" in verdict.because
+
+
 def test_a_strategy_counts_once_and_by_its_better_place() -> None:
     onset, content = features({"step": 0.95}).table, features({"step": 0.6}).table.assign(at="content")
     both = Measurement("features", "held-out AUROC", pd.concat([onset, content]), {})

@@ -109,10 +109,11 @@ def test_one_missing_condition_leaves_it_undecided_and_is_named(planted: dict[st
 
 def test_several_draws_of_the_random_twin_are_one_control() -> None:
     table = answers(twin=0.03).table.assign(draw=0)
-    lucky = table[table["arm"] == "random at the decision rate"].assign(draw=1, correct=0.15 > PLACE)
+    lucky = table[table["arm"] == "random at the decision rate"].assign(draw=1, correct=PLACE < 0.15)
     verdict = routing_recovers_gain(Measurement("answers", "share", pd.concat([table, lucky]), {}))
     assert verdict.says == "supported"
-    assert "they recover 0.07 " in verdict.because
+    base, tuned, one, other = (float(np.mean(share > PLACE)) for share in (0.03, 0.97, 0.03, 0.15))
+    assert f"they recover {((one + other) / 2 - base) / (tuned - base):.2f} " in verdict.because
 
 
 def test_a_grading_rule_that_turns_the_verdict_leaves_it_undecided() -> None:

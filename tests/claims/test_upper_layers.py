@@ -6,6 +6,7 @@ import pytest
 
 from interp.claims.locus import activation_locus, locus, weight_locus, weight_shares
 from interp.claims.upper_layers import upper_layers_carry_behaviour
+from interp.layers.depth import thirds
 from interp.measurement import Measurement
 
 PARTS = ("lower third", "middle third", "upper third", "embedding", "final norm and unembedding", "all blocks")
@@ -78,7 +79,19 @@ def test_a_head_that_is_enough_by_itself_is_mentioned() -> None:
         swaps(both, {}, answers=(0.03, 0.97), **FLAT_FACTS), weights(), activations()
     )
     assert verdict.says == "supported"
-    assert "The final norm and unembedding alone bring it as well" in verdict.because
+    assert "The final norm and unembedding alone bring it as well." in verdict.because
+    assert "is enough, not needed" not in verdict.because
+
+
+def test_a_third_that_tuned_can_do_without_is_enough_but_not_needed() -> None:
+    made = swaps({"upper third": 1.0}, {}, answers=(0.03, 0.97), **FLAT_FACTS)
+    table, reverted = made.table, "base into tuned"
+    tuned = table[(table["direction"] == reverted) & (table["swapped"] == "nothing")].set_index("problem")["correct"]
+    kept = (table["direction"] == reverted) & (table["swapped"] == "upper third")
+    table.loc[kept, "correct"] = tuned[table.loc[kept, "problem"]].to_numpy()
+    verdict = upper_layers_carry_behaviour(made, weights(), activations())
+    assert verdict.says == "supported"
+    assert "The upper third is enough, not needed" in verdict.because
 
 
 def test_lower_moves_facts_only_and_leaves_the_claim_undecided() -> None:
@@ -99,7 +112,7 @@ def test_newskill_needs_all_blocks_and_contradicts() -> None:
     assert locus(made, "answers") == "joint"
     assert verdict.says == "contradicted"
     assert verdict.high is not None and verdict.high < 0.2
-    assert "no third does, all blocks together do" in verdict.because
+    assert "no third brings it, all blocks together do" in verdict.because
 
 
 def test_null_is_undecided_and_gives_no_ratio() -> None:
@@ -181,10 +194,9 @@ def test_shares_of_weight_change_leave_out_what_is_in_no_block() -> None:
     assert shares == pytest.approx({"lower third": 0.2, "middle third": 0.8, "upper third": 0.0})
 
 
-@pytest.mark.parametrize("n_layers", range(3, 30))
-def test_thirds_are_those_of_an_even_split(n_layers: int) -> None:
-    cuts = np.array_split(np.arange(n_layers), 3)
-    for third, layers in zip(("lower third", "middle third", "upper third"), cuts, strict=True):
+@pytest.mark.parametrize("n_layers", range(3, 15))
+def test_thirds_are_those_that_block_swaps_cut(n_layers: int) -> None:
+    for third, layers in thirds(n_layers).items():
         for layer in layers:
             change = [0.0] * n_layers
             change[layer] = 1.0

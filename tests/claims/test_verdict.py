@@ -64,7 +64,9 @@ def test_arms_are_compared_on_the_same_problems_only() -> None:
 
 def test_draws_of_one_arm_are_averaged_per_problem() -> None:
     fixed = pd.DataFrame({"arm": "a", "draw": 0, "problem": ["p", "q"], "correct": [True, False]})
-    random = pd.DataFrame({"arm": "b", "draw": [0, 0, 1, 1], "problem": list("pqpq"), "correct": [True, True, False, True]})
+    random = pd.DataFrame(
+        {"arm": "b", "draw": [0, 0, 1, 1], "problem": list("pqpq"), "correct": [True, True, False, True]}
+    )
     table = outcomes(pd.concat([fixed, random]), "arm")
     assert table.to_dict("list") == {"a": [1.0, 0.0], "b": [0.5, 1.0]}
     with pytest.raises(ValueError, match="give one row per arm, problem and draw"):

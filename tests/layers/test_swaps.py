@@ -113,6 +113,14 @@ def test_blocks_that_are_not_there_are_refused(blocks: list[int], tiny_pair: Cal
         pass
 
 
+def test_parts_that_share_a_module_are_refused(tiny_checkpoint: Callable[..., Path]) -> None:
+    pair = load_pair(tiny_checkpoint("llama", 0), tiny_checkpoint("llama", 1))
+    for model in pair.models.values():
+        model.blocks[1].shared = model.blocks[2].shared = torch.nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="two of the parts to swap share a module"), swapped(pair, [1, 2]):
+        pass
+
+
 WORDS = ["run 1 2", "inv A B 7", "shuf 3", "1 2 3 4 5", "ans R 0"]
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -6,7 +7,8 @@ import pytest
 
 from interp.pair import Pair
 from interp.routing.arms import DRAWS, Arm, route
-from interp.routing.routers import first
+from interp.routing.decisions import openers
+from interp.routing.routers import at_random, decision_tokens, first
 from interp.tasks.task import Grade, Problem, Task
 
 COLUMNS = ["arm", "rate", "draw", "problem", "kind", "correct", "flexible", "tokens", "routed", "changed", "reason"]
@@ -18,10 +20,13 @@ STANDARD = [
 ]
 
 
-@pytest.fixture
+Measured = Callable[[str, str], pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
 def task() -> Task:
-    """200 problems whose right answer ends in 3; the prompts end in the token after which the pairs choose."""
-    problems = tuple(Problem(f"p{i}", f"run {'R ' * (i % 4)}:", "3", kind="even" if i % 2 == 0 else "odd") for i in range(200))
+    """120 problems whose right answer ends in 3; the prompts end in the token after which the pairs choose."""
+    problems = tuple(Problem(f"p{i}", f"run {'R ' * (i % 4)}:", "3", kind="even" if i % 2 == 0 else "odd") for i in range(120))
 
     def grade(problem: Problem, text: str) -> Grade:
         return Grade(strict=text.split()[-1:] == [problem.answer], flexible=problem.answer in text)
@@ -29,15 +34,19 @@ def task() -> Task:
     return Task("planted", problems, (), (), grade, max_new_tokens=12, openers=("step", "ans"))
 
 
+@pytest.fixture(scope="module")
+def measured(planted: Callable[[str, str], Pair], task: Task) -> Measured:
+    """The standard arms' table of a planted pair."""
+    return cache(lambda base, tuned: route(planted(base, tuned), task).table)
+
+
 def by_arm(table: pd.DataFrame) -> pd.DataFrame:
     sums = table.groupby("arm", sort=False)[["correct", "tokens", "routed", "changed"]].mean()
     return sums.assign(share=sums["routed"] / sums["tokens"])
 
 
-def test_the_table_has_a_row_for_every_arm_and_problem(planted: Callable[[str, str], Pair], task: Task) -> None:
-    measured = route(planted("hasty", "careful"), task)
-    table = measured.table
-    assert measured.name == "answers"
+def test_the_table_has_a_row_for_every_arm_and_problem(measured: Measured, task: Task) -> None:
+    table = measured("hasty", "careful")
     assert list(table.columns) == COLUMNS
     assert list(table["arm"].unique()) == STANDARD
     assert not table.duplicated(["arm", "draw", "problem"]).any()
@@ -45,15 +54,11 @@ def test_the_table_has_a_row_for_every_arm_and_problem(planted: Callable[[str, s
     assert table.loc[table["arm"] == "random at the decision rate", "draw"].nunique() == DRAWS
     assert (table.loc[table["arm"] != "random at the decision rate", "draw"] == 0).all()
     assert table["correct"].dtype == bool and table["flexible"].dtype == bool
-    assert measured.made_with["decisions"] == "tokens that open a strategy: 'ans', 'step'"
-    assert measured.made_with["asked"] == task.digest
 
 
-def test_a_pair_that_learned_when_is_recovered_at_its_decisions(
-    planted: Callable[[str, str], Pair], task: Task
-) -> None:
+def test_a_pair_that_learned_when_is_recovered_at_its_decisions(measured: Measured) -> None:
     """Base could step to the right answer but answers at once; tuned differs in the opening alone."""
-    arms = by_arm(route(planted("hasty", "careful"), task).table)
+    arms = by_arm(measured("hasty", "careful"))
     assert arms.loc["base", "correct"] == 0 and arms.loc["tuned", "correct"] == 1
     assert arms.loc["decision tokens", "correct"] == 1
     assert arms.loc["content tokens", "correct"] == 0
@@ -62,11 +67,9 @@ def test_a_pair_that_learned_when_is_recovered_at_its_decisions(
     assert arms.loc["decision tokens", "changed"] == 1
 
 
-def test_a_pair_that_learned_how_is_not_recovered_at_its_decisions(
-    planted: Callable[[str, str], Pair], task: Task
-) -> None:
+def test_a_pair_that_learned_how_is_not_recovered_at_its_decisions(measured: Measured) -> None:
     """Base would step to a wrong answer: choosing for it does not help, and writing for it does, whatever that says."""
-    arms = by_arm(route(planted("unable", "careful"), task).table)
+    arms = by_arm(measured("unable", "careful"))
     assert arms.loc["every disagreement", "correct"] == 1
     assert arms.loc["every disagreement", "share"] == 2 / 8
     assert arms.loc["decision tokens", "correct"] == 0
@@ -74,11 +77,9 @@ def test_a_pair_that_learned_how_is_not_recovered_at_its_decisions(
     assert arms.loc["content tokens", "correct"] == 0
 
 
-def test_random_positions_at_the_decisions_rate_recover_about_that_rate(
-    planted: Callable[[str, str], Pair], task: Task
-) -> None:
+def test_random_positions_at_the_decisions_rate_recover_about_that_rate(measured: Measured) -> None:
     """The one decision is the first token, so a random position falls on it with the probability of the rate."""
-    table = route(planted("hasty", "careful"), task).table
+    table = measured("hasty", "careful")
     control = table[table["arm"] == "random at the decision rate"]
     assert (control["rate"] == 1 / 8).all()
     n = len(control)
@@ -88,10 +89,8 @@ def test_random_positions_at_the_decisions_rate_recover_about_that_rate(
     assert abs(half - 1 / 2) < 4 * np.sqrt(1 / 4 / len(task.problems))
 
 
-def test_a_pair_of_the_same_model_has_no_gap_and_no_disagreement(
-    planted: Callable[[str, str], Pair], task: Task
-) -> None:
-    table = route(planted("hasty", "hasty"), task).table
+def test_a_pair_of_the_same_model_has_no_gap_and_no_disagreement(measured: Measured) -> None:
+    table = measured("hasty", "hasty")
     assert not table["correct"].any() and not table["changed"].any()
     arms = by_arm(table)
     for arm in ("every disagreement", "decision tokens", "content tokens", "KL over 0.5", "random at the decision rate"):
@@ -103,17 +102,21 @@ def test_routing_is_reproducible_and_does_not_depend_on_the_batch(
     planted: Callable[[str, str], Pair], task: Task
 ) -> None:
     pair = planted("unable", "careful")
-    again = route(pair, task).table
-    pd.testing.assert_frame_equal(again, route(pair, task, batch_size=64).table)
-    assert not again.equals(route(pair, task, seed=1).table), "another seed draws other positions"
+    random = [Arm("half", at_random(0.5), 0.5), Arm("decision tokens", decision_tokens(openers(pair, task.openers)))]
+    again = route(pair, task, arms=random)
+    pd.testing.assert_frame_equal(again.table, route(pair, task, arms=random, batch_size=64).table)
+    assert not again.table.equals(route(pair, task, arms=random, seed=1).table), "another seed draws other positions"
 
 
 def test_arms_of_ones_own_come_between_the_models_and_the_control(
     planted: Callable[[str, str], Pair], task: Task
 ) -> None:
-    table = route(planted("hasty", "careful"), task, arms=[Arm("opening", first(1), 1.0)]).table
-    assert list(table["arm"].unique()) == ["base", "tuned", "opening"]
-    assert by_arm(table).loc["opening", "correct"] == 1
+    answers = route(planted("hasty", "careful"), task, arms=[Arm("opening", first(1), 1.0)])
+    assert list(answers.table["arm"].unique()) == ["base", "tuned", "opening"]
+    assert by_arm(answers.table).loc["opening", "correct"] == 1
+    assert answers.name == "answers"
+    assert answers.made_with["decisions"] == "tokens that open a strategy: 'ans', 'step'"
+    assert answers.made_with["asked"] == task.digest
 
 
 def test_arms_that_cannot_be_told_apart_are_refused(planted: Callable[[str, str], Pair], task: Task) -> None:
