@@ -37,7 +37,9 @@ class _Reader:
             takes -= {"position_ids"}  # a bridge derives them from the mask, each architecture in its own way
         return cls(name, model, _device(model), DynamicCache(config=plain.config), frozenset(takes))
 
-    def logits(self, tokens: Int[Tensor, "batch pos"], mask: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
+    def logits(
+        self, tokens: Int[Tensor, "batch pos"], mask: Int[Tensor, "batch pos"]
+    ) -> Float[Tensor, "batch d_vocab"]:
         """Next-token logits after all of `tokens`, of which only what is new is fed."""
         if self.last is None or self.read < tokens.shape[1]:
             mask_here = mask.to(self.device)
@@ -50,8 +52,10 @@ class _Reader:
             out = self.model(fresh, attention_mask=mask_here, past_key_values=self.cache, use_cache=True, **options)
             last = (out if isinstance(out, Tensor) else out.logits)[:, -1].float()
             if last.isnan().any():
-                raise ValueError(f"model {self.name!r} gives logits that are not numbers after {tokens.shape[1]} tokens; "
-                                 "check its weights, or load it in a wider dtype")
+                raise ValueError(
+                    f"model {self.name!r} gives logits that are not numbers after {tokens.shape[1]} tokens; "
+                    "check its weights, or load it in a wider dtype"
+                )
             self.last, self.read = last.to(tokens.device), tokens.shape[1]
         return self.last
 
@@ -151,7 +155,9 @@ def decode(
     if empty := [i for i, prompt in enumerate(prompts) if not len(prompt)]:
         raise ValueError(f"prompt {empty[0]} has no tokens; a model needs at least one to read")
     if max_new_tokens < 1 or batch_size < 1:
-        raise ValueError(f"max_new_tokens is {max_new_tokens} and batch_size is {batch_size}; both have to be at least 1")
+        raise ValueError(
+            f"max_new_tokens is {max_new_tokens} and batch_size is {batch_size}; both have to be at least 1"
+        )
     longest = max(map(len, prompts))
     if context is not None and longest + max_new_tokens > context:
         raise ValueError(
@@ -185,8 +191,8 @@ def _decode_batch(
         token = choose(Turn(tokens, mask, rows, written, readers))
         if token.shape != (len(rows),) or token.is_floating_point():
             raise ValueError(
-                f"the next token was chosen as {token.dtype} of shape {tuple(token.shape)}, but the batch has {len(rows)} rows; "
-                "choose one token id per row"
+                f"the next token was chosen as {token.dtype} of shape {tuple(token.shape)}, "
+                f"but the batch has {len(rows)} rows; choose one token id per row"
             )
         tokens = torch.cat([tokens, token[:, None].to(tokens)], 1)
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)

@@ -72,8 +72,10 @@ def route(
     Columns: arm, rate, draw, problem, kind, correct, flexible, tokens, routed, changed, reason. In the arm "tuned",
     `changed` counts where base would have written something else on tuned's own text.
     """
-    decisions = task_decisions(pair, task)
+    facts = {"task": task.name, "asked": task.digest, "seed": seed, "decoding": "greedy"}
     if arms is None:
+        decisions = task_decisions(pair, task)
+        facts["decisions"] = decisions.rule
         arms = standard_arms(decisions, seed=seed)
     arms = [Arm("base", never), Arm("tuned", always), *arms]
     if len({(arm.name, arm.draw) for arm in arms}) < len(arms):
@@ -89,8 +91,7 @@ def route(
         table += rows(arm)
     for arm in tqdm(_controls(table, seed=seed), desc="routing, random controls", disable=None):
         table += rows(arm)
-    made_with = pair.made_with(task=task.name, asked=task.digest, seed=seed, decoding="greedy", decisions=decisions.rule)
-    return Measurement("answers", UNIT, pd.DataFrame(table), made_with)
+    return Measurement("answers", UNIT, pd.DataFrame(table), pair.made_with(**facts))
 
 
 def _controls(table: Sequence[dict[str, Any]], *, seed: int) -> list[Arm]:

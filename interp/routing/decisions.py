@@ -1,4 +1,4 @@
-"""Where a text decides how to go on: the words that open a strategy or, where none are known, a sentence's first token."""
+"""Where a text decides how to go on: at the words that open a strategy or, where none are known, as a sentence starts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def _vocabulary(pair: Pair) -> list[str]:
 def _first_piece(pair: Pair, word: str) -> str:
     """The first token that says something of a word in running text."""
     ids = pair.tokenizer.encode(f" {word}", add_special_tokens=False)
-    piece, first = next(((text.strip(), i) for text, i in zip(pair.words(ids), ids, strict=True) if text.strip()), ("", None))
-    if not piece or first == pair.tokenizer.unk_token_id:
+    pieces = [(i, text.strip()) for i, text in zip(ids, pair.words(ids), strict=True) if text.strip()]
+    if not pieces or pieces[0][0] == pair.tokenizer.unk_token_id:
         raise ValueError(f"the tokenizer cannot read the opener {word!r}; name words that the models can write")
-    return piece
+    return pieces[0][1]

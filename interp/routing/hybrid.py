@@ -28,7 +28,8 @@ class Hybrid:
     def __post_init__(self) -> None:
         if not 0 <= self.changed <= self.routed <= self.written:
             raise ValueError(
-                f"changed {self.changed}, routed {self.routed} and written {self.written} tokens: each has to be at most the next"
+                f"changed {self.changed}, routed {self.routed} and written {self.written} tokens; "
+                "each has to be at most the next"
             )
 
 
@@ -71,9 +72,10 @@ def _checked(gate: object, step: Step) -> Bool[Tensor, " batch"]:
     """The router's answer, refused unless it is one yes or no per row."""
     rows = len(step.prompts)
     if not isinstance(gate, Tensor):
-        raise ValueError(f"the router returned {type(gate).__name__}, a step of {rows} rows needs a tensor of {rows} booleans")
+        raise ValueError(f"the router returned {type(gate).__name__}; a step of {rows} rows needs {rows} booleans")
     if gate.dtype != torch.bool or gate.shape != (rows,):
         raise ValueError(
-            f"the router returned {gate.dtype} of shape {tuple(gate.shape)}, a step of {rows} rows needs torch.bool of shape ({rows},)"
+            f"the router returned {gate.dtype} of shape {tuple(gate.shape)}; "
+            f"a step of {rows} rows needs torch.bool of shape ({rows},)"
         )
     return gate
