@@ -43,7 +43,7 @@ class _Reader:
         """Next-token logits after all of `tokens`, of which only what is new is fed."""
         if self.last is None or self.read < tokens.shape[1]:
             mask_here = mask.to(self.device)
-            options = {}
+            options: dict[str, Any] = {}
             if "position_ids" in self.takes:  # left to itself, GPT-2 counts its positions from the padding on
                 options["position_ids"] = (mask_here.cumsum(-1) - 1).clamp(min=0)[:, self.read :]
             if "logits_to_keep" in self.takes:  # a long prompt times a large vocabulary is more than memory holds

@@ -172,6 +172,7 @@ def test_an_interrupted_report_goes_on_where_it_stopped(
 
     monkeypatch.setitem(PRACTICE, "quick", 24)
     monkeypatch.setitem(SAMPLES, "quick", 10_000)
+    monkeypatch.setattr("interp.sae.features.MIN_TOKENS", 5)
     monkeypatch.setattr("interp.workbench.source_digest", lambda _: "the code, which someone may be editing just now")
     with monkeypatch.context() as first:
         first.setattr(ROOMS["answers"], stop)

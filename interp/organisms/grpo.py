@@ -8,7 +8,7 @@ that would blow up groups in which a single sample slipped.
 
 The run starts with rejection sampling: for `warm` steps the samples come from base and the loss is that of the right
 ones alone. Then beta falls linearly to 0 at two thirds of the run. Without both, the opening that pays first spreads
-to every kind of problem before the others have been tried often enough (on seeds 0 and 1 one kind of the three stayed below 0.6).
+to every kind of problem before the others have been tried often enough (on seeds 0 and 1 one kind stayed below 0.6).
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""Where a text decides how to go on: at the words that open a strategy or, where none are known, as a sentence starts."""
+"""Where a text decides how to go on: at words that open a strategy or, where none are known, as a sentence starts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

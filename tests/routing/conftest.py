@@ -16,7 +16,7 @@ SURE = 8.0
 
 
 def save_table(folder: Path, follows: Mapping[str, str]) -> Path:
-    """A Llama that writes `follows[word]` after `word`: one-hot embeddings, blocks that add nothing, a table as head."""
+    """A Llama that writes `follows[word]` after `word`: one-hot embeddings, idle blocks, a table as head."""
     size = len(VOCABULARY)
     config = LlamaConfig(
         vocab_size=size,

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from interp.measurement import Measurement
 from interp.pair import Pair
 from interp.routing.arms import DRAWS, Arm, route
 from interp.routing.decisions import openers
@@ -20,13 +21,13 @@ STANDARD = [
 ]
 
 
-Measured = Callable[[str, str], pd.DataFrame]
+Measured = Callable[[str, str], Measurement]
 
 
 @pytest.fixture(scope="module")
 def task() -> Task:
     """120 problems whose right answer ends in 3; the prompts end in the token after which the pairs choose."""
-    problems = tuple(Problem(f"p{i}", f"run {'R ' * (i % 4)}:", "3", kind="even" if i % 2 == 0 else "odd") for i in range(120))
+    problems = tuple(Problem(f"p{i}", f"run {'R ' * (i % 4)}:", "3", kind="run") for i in range(120))
 
     def grade(problem: Problem, text: str) -> Grade:
         return Grade(strict=text.split()[-1:] == [problem.answer], flexible=problem.answer in text)
@@ -36,17 +37,21 @@ def task() -> Task:
 
 @pytest.fixture(scope="module")
 def measured(planted: Callable[[str, str], Pair], task: Task) -> Measured:
-    """The standard arms' table of a planted pair."""
-    return cache(lambda base, tuned: route(planted(base, tuned), task).table)
+    """The standard arms on a planted pair."""
+    return cache(lambda base, tuned: route(planted(base, tuned), task))
 
 
-def by_arm(table: pd.DataFrame) -> pd.DataFrame:
-    sums = table.groupby("arm", sort=False)[["correct", "tokens", "routed", "changed"]].mean()
+def by_arm(answers: Measurement) -> pd.DataFrame:
+    sums = answers.table.groupby("arm", sort=False)[["correct", "tokens", "routed", "changed"]].mean()
     return sums.assign(share=sums["routed"] / sums["tokens"])
 
 
 def test_the_table_has_a_row_for_every_arm_and_problem(measured: Measured, task: Task) -> None:
-    table = measured("hasty", "careful")
+    answers = measured("hasty", "careful")
+    assert answers.name == "answers"
+    assert answers.made_with["decisions"] == "tokens that open a strategy: 'ans', 'step'"
+    assert answers.made_with["asked"] == task.digest
+    table = answers.table
     assert list(table.columns) == COLUMNS
     assert list(table["arm"].unique()) == STANDARD
     assert not table.duplicated(["arm", "draw", "problem"]).any()
@@ -79,21 +84,21 @@ def test_a_pair_that_learned_how_is_not_recovered_at_its_decisions(measured: Mea
 
 def test_random_positions_at_the_decisions_rate_recover_about_that_rate(measured: Measured) -> None:
     """The one decision is the first token, so a random position falls on it with the probability of the rate."""
-    table = measured("hasty", "careful")
+    table = measured("hasty", "careful").table
     control = table[table["arm"] == "random at the decision rate"]
     assert (control["rate"] == 1 / 8).all()
     n = len(control)
     assert abs(control["correct"].mean() - 1 / 8) < 4 * np.sqrt(1 / 8 * 7 / 8 / n)
     assert control.groupby("draw")["routed"].sum().nunique() > 1, "draws should differ"
-    half = table[table["arm"] == "random 50%"]["correct"].mean()
-    assert abs(half - 1 / 2) < 4 * np.sqrt(1 / 4 / len(task.problems))
+    half = table[table["arm"] == "random 50%"]["correct"]
+    assert abs(half.mean() - 1 / 2) < 4 * np.sqrt(1 / 4 / len(half))
 
 
 def test_a_pair_of_the_same_model_has_no_gap_and_no_disagreement(measured: Measured) -> None:
-    table = measured("hasty", "hasty")
-    assert not table["correct"].any() and not table["changed"].any()
-    arms = by_arm(table)
-    for arm in ("every disagreement", "decision tokens", "content tokens", "KL over 0.5", "random at the decision rate"):
+    answers = measured("hasty", "hasty")
+    assert not answers.table["correct"].any() and not answers.table["changed"].any()
+    arms = by_arm(answers)
+    for arm in ("every disagreement", "decision tokens", "content tokens", "random at the decision rate"):
         assert arms.loc[arm, "routed"] == 0
     assert arms.loc["random 50%", "routed"] > 0
 
@@ -113,10 +118,8 @@ def test_arms_of_ones_own_come_between_the_models_and_the_control(
 ) -> None:
     answers = route(planted("hasty", "careful"), task, arms=[Arm("opening", first(1), 1.0)])
     assert list(answers.table["arm"].unique()) == ["base", "tuned", "opening"]
-    assert by_arm(answers.table).loc["opening", "correct"] == 1
-    assert answers.name == "answers"
-    assert answers.made_with["decisions"] == "tokens that open a strategy: 'ans', 'step'"
-    assert answers.made_with["asked"] == task.digest
+    assert by_arm(answers).loc["opening", "correct"] == 1
+    assert "decisions" not in answers.made_with, "only the standard arms go by the task's decisions"
 
 
 def test_arms_that_cannot_be_told_apart_are_refused(planted: Callable[[str, str], Pair], task: Task) -> None:

@@ -11,7 +11,10 @@ from interp.pair import Pair
 from interp.routing.decisions import openers, sentence_starts, task_decisions
 from interp.tasks.task import Grade, Problem, Task
 
-WORDS = ("<unk>", "x", " is", ".", ".\n", "\n  ", "!", "?)", "3", "14", " Then", "Wait", " wait", " there", "fore", ", ")
+WORDS = (
+    *("<unk>", "x", " is", ".", ".\n", "\n  ", "!", "?)", "3", "14"),
+    *(" Then", "Wait", " wait", " there", "fore", ", "),
+)
 PROSE = {word: i for i, word in enumerate(WORDS)}
 
 

@@ -162,12 +162,12 @@ def test_a_pair_of_the_same_model_changes_nothing(pair_of_same: Callable[[str], 
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (torch.ones(5, dtype=torch.bool), r"torch.bool of shape \(5,\), a step of 6 rows needs torch.bool of shape \(6,\)"),
+        (torch.ones(5, dtype=torch.bool), r"bool of shape \(5,\); a step of 6 rows needs torch.bool of shape \(6,\)"),
         (torch.ones(6, 1, dtype=torch.bool), r"torch.bool of shape \(6, 1\)"),
         (torch.tensor(True), r"torch.bool of shape \(\)"),
         (torch.ones(6), r"torch.float32 of shape \(6,\)"),
         (torch.ones(6, dtype=torch.long), r"torch.int64 of shape \(6,\)"),
-        (True, "the router returned bool, a step of 6 rows needs a tensor"),
+        (True, "the router returned bool; a step of 6 rows needs 6 booleans"),
         (None, "the router returned NoneType"),
     ],
 )

@@ -163,9 +163,7 @@ def test_random_positions_have_their_rate_and_nest(tiny_pair: Callable[[str], Pa
     assert all((high | ~low).all() for low, high in zip(gates[0.1], gates[0.4], strict=True))
 
 
-def test_random_numbers_go_on_beyond_a_block(
-    tiny_pair: Callable[[str], Pair], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_random_numbers_go_on_beyond_a_block(tiny_pair: Callable[[str], Pair], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every position of a text has a number of its own, and every text has its own numbers."""
     monkeypatch.setattr(routers, "BLOCK", 4)
     gates = []
