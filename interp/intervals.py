@@ -145,6 +145,8 @@ def gap_recovered(
     In simulation 95% intervals cover 92 to 97% for gaps of 0.05 to 0.8 from 200 problems on; with 100 problems, of
     which only a handful tell the hybrid from the other arms, as few as 87%.
     """
+    if len(hybrid) == len(base) == len(tuned) == 1:
+        return _one_problem(float(tuned[0]) - float(base[0]))
     gap = difference(tuned, base, n_resamples=n_resamples, seed=seed, level=level)
     gap_draws = _draws(np.subtract, _table([tuned, base]), n_resamples, seed)
     lost = float(np.mean(gap_draws * gap.estimate <= 0))
@@ -278,6 +280,12 @@ def _no_gap(
     if gap.low <= 0 <= gap.high:
         return f"{found}: the gap's interval reaches 0, so a share of it means nothing"
     return f"{found}, but {lost:.1%} of resamples lose the gap, so a share of it means nothing"
+
+
+def _one_problem(gap: float) -> Recovered:
+    nothing = dict.fromkeys(("estimate", "low", "high", "gap_low", "gap_high", "gap_lost"), math.nan)
+    reason = "there is one problem, and an interval needs at least two"
+    return Recovered(**nothing, gap=gap, n=1, refused=True, reason=reason, method="none")
 
 
 def _tangent(angle: float) -> float:

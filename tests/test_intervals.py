@@ -245,3 +245,9 @@ def test_mcnemar_wants_right_and_wrong() -> None:
 def test_a_refused_share_cannot_carry_a_number() -> None:
     with pytest.raises(ValueError, match="refused exactly when it is NaN"):
         Recovered(0.9, 0.8, 1.0, 0.0, -0.1, 0.1, 0.5, 10, True, "no gap", "none")
+
+
+def test_one_problem_is_refused_with_its_reason() -> None:
+    found = gap_recovered(np.array([True]), np.array([False]), np.array([True]))
+    assert found.refused
+    assert found.reason == "there is one problem, and an interval needs at least two"

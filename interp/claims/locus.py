@@ -38,7 +38,8 @@ def locus(swaps: Measurement, axis: str) -> str:
 
     - a third: alone it recovers at least 80% (low end), and more than every other third and the embedding (its low
       end above their high ends)
-    - "joint": no third recovers 80% (high ends), all blocks together do
+    - "joint": no part recovers 80% by itself (high ends), neither a third nor the embedding or the head; the change
+      needs several of them at once (all of them together are tuned itself)
     - "none moved": the interval of tuned - base reaches 0
     - "undecided": anything else, such as two thirds of which each is enough
     """
@@ -71,8 +72,8 @@ def _locus(brings: dict[str, Recovered]) -> str:
         others = max(brings[part].high for part in RIVALS if part != third)
         if brings[third].low >= MOST and brings[third].low > others:
             return third
-    alone_too_little = all(brings[third].high < MOST for third in THIRDS)
-    return "joint" if alone_too_little and brings["all blocks"].low >= MOST else "undecided"
+    alone_too_little = all(brings[part].high < MOST for part in PARTS if part != "all blocks")
+    return "joint" if alone_too_little else "undecided"
 
 
 def weight_shares(weights: Measurement) -> dict[str, float]:

@@ -21,11 +21,10 @@ def changed_tensors(pair: Pair) -> list[Change]:
     state dict lists those and not the unused joint copy. Tied matrices come once. The tensors are live, not copies.
     """
     base, tuned = pair.base.state_dict(), pair.tuned.state_dict()
-    changes: dict[int, Change] = {}
+    changes: dict[int, Change] = {}  # by address, which tied matrices share
     for name, tensor in base.items():
-        if tensor.is_floating_point() and tensor.data_ptr() not in changes:
-            norm = torch.linalg.vector_norm(tuned[name].float() - tensor.float()).item()
-            changes[tensor.data_ptr()] = (tensor, norm)
+        norm = torch.linalg.vector_norm(tuned[name].float() - tensor.float()).item()
+        changes[tensor.data_ptr()] = (tensor, norm)
     return [change for change in changes.values() if change[1] > 0]
 
 
