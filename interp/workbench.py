@@ -6,10 +6,13 @@ started again takes what is finished from there.
 
 import functools
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from interp.claims.verdict import Verdict
 from interp.measurement import Measurement, remembered, source_digest
@@ -18,14 +21,19 @@ from interp.rollouts import readings, rollouts
 from interp.tasks.task import Reading, Task
 from interp.tasks.text import readings as worked_readings
 
+SMALL = 5_000_000
+"""Parameters below which a model computes in one thread."""
+
 _log = logging.getLogger("interp")
 
 GROUND = ("", "tasks")
 """Folders of source that every measurement hangs on."""
 DRAWS = {"full": 10, "quick": 5}
 """Random changes that an activation change is held against."""
-SAMPLES = {"full": 400_000, "quick": 100_000}
+SAMPLES = {"full": 200_000, "quick": 100_000}
 """Activations that the SAE is trained on."""
+REPERTOIRE = 3
+"""Responses of base to each practice problem in which strategies are looked for."""
 
 
 def measure_layers(
@@ -54,12 +62,13 @@ def measure_features(
 ) -> list[Measurement]:
     """`sae_quality` and `features`: which strategy features did base have before tuning?
 
-    The SAE is trained on base reading what both models wrote to the practice problems. Strategies are told apart on
-    the same texts where the task has a parser, on its worked responses where it has spans. ValueError where it has
-    neither: there is then nothing to look for.
+    The SAE is trained on base reading what both models wrote to the practice problems. Strategies are told apart
+    where a task with a parser labels them in base's own sampled text, which holds its whole repertoire whatever is
+    asked, or a task's spans label them in worked responses. ValueError where there is neither.
     """
     from interp.sae.features import strategy_features
     from interp.sae.quality import sae_quality
+    from interp.sae.texts import repertoire
     from interp.sae.train import train_sae
 
     if not has_strategies(task):
@@ -69,8 +78,10 @@ def measure_features(
     samples = SAMPLES["quick" if quick else "full"]
     trained = functools.cache(lambda: train_sae(pair, texts(), samples=samples, seed=seed))
 
-    def labelled() -> list[Reading]:
-        return texts() if task.label else worked_readings(task, pair.tokenizer)
+    def labelled() -> dict[str, list[Reading]]:
+        if task.label is None:
+            return {"worked": worked_readings(task, pair.tokenizer)}
+        return {"base": repertoire(pair, task, per_problem=REPERTOIRE, seed=seed)}
 
     return [
         keep("sae_quality", lambda: sae_quality(pair, trained(), texts(), seed=seed)),
@@ -135,6 +146,8 @@ def report(base: str, tuned: str, *, task: Task, out: Path, quick: bool = False,
 def open_pair(base: str, tuned: str) -> Pair:
     """The pair, loaded and checked; what it is and how faithful the loaded models are is logged."""
     pair = load_pair(base, tuned)
+    if "OMP_NUM_THREADS" not in os.environ and sum(p.numel() for p in pair.base.parameters()) < SMALL:
+        torch.set_num_threads(1)
     _log.info("%r", pair)
     return pair
 
