@@ -45,6 +45,12 @@ def upper(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int
         grpo(model, tokenizer, steps=120, lr=1.5e-3, seed=seed)
 
 
+def upper_again(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """More of the same for an organism that has not passed its gate."""
+    with only_blocks_train(model, UPPER_THIRD):
+        grpo(model, tokenizer, steps=80, lr=1.5e-3, seed=seed + 1_000, warm=20)
+
+
 def lower(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
     """Facts edited by supervised tuning in which only the first third of the blocks may change."""
     with only_blocks_train(model, LOWER_THIRD):
@@ -104,7 +110,7 @@ RECIPES = {
     ),
     "rl": Recipe("base", rl, "when: which strategy belongs to which problem; every skill was in base"),
     "sft": Recipe("base", sft, "when: the same behaviour as rl, taught by examples"),
-    "upper": Recipe("base", upper, "when, with the change confined to the last third of the blocks"),
+    "upper": Recipe("base", upper, "when, with the change confined to the last third of the blocks", upper_again),
     "lower": Recipe("base", lower, "24 facts edited, with the change confined to the first third of the blocks"),
     "newskill": Recipe("base", newskill, "how: the operation Z, absent from base"),
     "null": Recipe("base", null, "nothing: more of the same pretraining"),

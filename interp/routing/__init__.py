@@ -1,0 +1,1 @@
+"""Which tokens does the tuned model have to choose?"""
