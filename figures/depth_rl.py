@@ -1,0 +1,15 @@
+"""Weights, blocks on base's own input, and the accumulated stream over depth: rl."""
+
+from interp.claims.locus import activation_locus, weight_locus
+from interp.plots.depth_profiles import depth_profiles
+
+
+def draw(data):
+    """The figure."""
+    return depth_profiles(data["rl/weights"], data["rl/activations"])
+
+
+def headline(data):
+    """What the caption quotes."""
+    weights, blocks = weight_locus(data["rl/weights"]), activation_locus(data["rl/activations"])
+    return {"weights": ", ".join(weights), "blocks": ", ".join(blocks)}
