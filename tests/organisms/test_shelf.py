@@ -1,6 +1,7 @@
 """The shipped checkpoints hold what their cards say."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from interp.organisms import exam
 from interp.organisms.language import VOCABULARY
-from interp.organisms.making import GATES
+from interp.organisms.making import GATES, train_organism
 from interp.organisms.recipes import LOWER_THIRD, RECIPES, UPPER_THIRD
 from interp.organisms.shelf import card, folder, names, seeds
 from interp.organisms.world import EDITED_FACTS, HARD_LENGTHS
@@ -47,6 +48,12 @@ def test_planted_thirds_changed_and_nothing_else(name, blocks):
     changed = {k for k in base if not torch.equal(base[k], tuned[k])}
     assert {int(k.split(".")[2]) for k in changed} == set(blocks)
     assert all(k.startswith("model.layers.") for k in changed)
+
+
+def test_training_again_gives_the_shipped_bytes(tmp_path):
+    shutil.copytree(folder("base"), tmp_path / "seed0" / "base")
+    again = train_organism("noise", seed=0, out=tmp_path)
+    assert (again / "model.safetensors").read_bytes() == (folder("noise") / "model.safetensors").read_bytes()
 
 
 def test_shipped_weights_are_half_precision():
