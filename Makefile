@@ -8,7 +8,7 @@ VENV ?= .venv
 OUT ?= report
 ARGS ?=
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .PHONY: report test lab format clean
 

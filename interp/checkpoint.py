@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER_CONFIG = "adapter_config.json"
 CONFIGS = ("config.json", "generation_config.json")
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 _TOKENIZER_FILES = (
@@ -101,7 +102,7 @@ def open_checkpoint(reference: str | Path | Checkpoint) -> Checkpoint:
     """
     if isinstance(reference, Checkpoint):
         return reference
-    name, folder, revision = _resolve(str(reference))
+    name, folder, revision = resolve(str(reference))
     try:
         unfinished = [*folder.glob("*.incomplete"), *folder.glob(".cache/huggingface/download/**/*.incomplete")]
         if unfinished:
@@ -168,8 +169,8 @@ def _component(name: str, adapter: Any) -> tuple[int | None, str]:
     return None, name
 
 
-def _resolve(reference: str) -> tuple[str, Path, str | None]:
-    """The name to show, the directory, and the hub commit."""
+def resolve(reference: str) -> tuple[str, Path, str | None]:
+    """What a reference names: the name to show, the directory, and the hub commit."""
     if reference.startswith("organism:"):
         return reference, _organism(reference.removeprefix("organism:")), None
     if not reference.strip():
@@ -244,12 +245,12 @@ def _downloaded(hub_id: str, revision: str) -> Path:
 
 def _config(folder: Path, name: str) -> dict[str, Any]:
     """config.json, of a model whose weights can be read as they are."""
-    if (folder / "adapter_config.json").is_file():  # transformers would load another model and add this to it
+    if (folder / ADAPTER_CONFIG).is_file():  # transformers would load another model and add this to it
         raise CheckpointError(
             f"{name} is a LoRA adapter, not a whole model; merge it into its base first "
-            "(peft: merge_and_unload, then save_pretrained)"
+            "(peft: merge_and_unload, then save_pretrained), or compare weights alone with open_adapter"
         )
-    config = _json(folder, "config.json", name)
+    config = read_object(folder, "config.json", name)
     if not isinstance(config.get("model_type"), str):
         raise CheckpointError(f"{name}/config.json names no model_type; save the model again with transformers")
     if config.get("quantization_config"):
@@ -261,7 +262,7 @@ def _config(folder: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def _json(folder: Path, file: str, name: str) -> dict[str, Any]:
+def read_object(folder: Path, file: str, name: str) -> dict[str, Any]:
     """A JSON object of the checkpoint, of bearable size."""
     path = _stay_inside(folder, file, name)
     if not path.is_file():
@@ -286,7 +287,7 @@ def _tensors(folder: Path, name: str) -> dict[str, Path]:
         return dict.fromkeys(_keys(single, f"{name}/{SINGLE}"), single)
     if not (folder / INDEX).is_file():
         raise _no_weights(folder, name)
-    shard_of = _json(folder, INDEX, name).get("weight_map")
+    shard_of = read_object(folder, INDEX, name).get("weight_map")
     if not isinstance(shard_of, dict) or not shard_of:
         raise CheckpointError(f"{name}/{INDEX} has no weight_map; save the model again")
     for tensor, shard in shard_of.items():
@@ -316,6 +317,11 @@ def _merged(
         if files.get(tensor) != paths[shard]:
             raise CheckpointError(f"{name}/{INDEX} puts {tensor!r} into {shard}, which does not hold it; save it again")
     return files
+
+
+def tensor_names(folder: Path, file: str, name: str) -> list[str]:
+    """Names of the tensors in one safetensors file of a directory, checked like those of a checkpoint."""
+    return _keys(_stay_inside(folder, file, name), f"{name}/{file}")
 
 
 def _keys(path: Path, label: str) -> list[str]:

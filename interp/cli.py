@@ -30,6 +30,10 @@ EPILOG = """\
 A checkpoint is named by a directory, by a hub id (org/name@revision) or as a shipped organism (organism:rl, or
 organism:rl@1 for the one of seed 1). Exit codes: 0 fine, 1 a check failed, 2 usage, 3 something needed is missing.
 """
+AUDIT_HELP = (
+    "JSONL with problem, answer and each arm's text (or true/false) in a line; or ARM=LOG, once per arm, "
+    "for logs of inspect or lm-eval"
+)
 TASK_HELP = "JSONL file with id, prompt (or question) and answer in each line"
 
 
@@ -118,6 +122,16 @@ def _parser() -> argparse.ArgumentParser:
     add("layers", _room, "Where in the depth did tuning act?", measured)
     add("features", _room, "Which strategy features did base have before tuning?", measured)
     add("routing", _room, "What does base solve when tuned writes some of its tokens?", measured)
+    audited = argparse.ArgumentParser(add_help=False, parents=[everywhere])
+    audited.add_argument("files", nargs="+", metavar="FILE", help=AUDIT_HELP)
+    audited.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="ARM=N",
+        help="a judge's total of right answers, once per arm, to compare with",
+    )
+    add("audit", _audit, "What rollouts made elsewhere say about the recovered gap, by every grading rule.", audited)
     add("doctor", _doctor, "What this machine has, beside what is needed.", everywhere)
     organisms = commands.add_parser("organisms", help="Small pairs whose truth is planted.").add_subparsers(
         required=True, metavar="COMMAND"
@@ -193,6 +207,38 @@ def _room(arguments: argparse.Namespace) -> Found:
     verdicts = workbench.decide(measurements)
     saved = [f"{folder / m.name}.json: {m.unit}; {len(m.table)} rows" for m in measurements]
     return Found(measurements, verdicts, [*saved, *map(_line, verdicts)])
+
+
+def _audit(arguments: argparse.Namespace) -> Found:
+    from interp.audit.graded import endings, graded
+    from interp.audit.logs import read_rollouts
+    from interp.audit.page import Audit, lines, write_page
+    from interp.claims.hybrid_recovers import hybrid_recovers
+
+    logs = read_rollouts(arguments.files)
+    if arguments.judge and len(logs) > 1:
+        raise Refusal("--judge is of one set of rollouts, but several are given; audit them one by one", USAGE)
+    totals = dict(map(_total, arguments.judge))
+    out, audits = _writable(arguments.out or OUT), []
+    for log in logs:
+        grades = graded(log, totals=totals)
+        ends = endings(log) if log.table.text.notna().any() else None
+        hybrids = [arm for arm in dict.fromkeys(log.table["arm"]) if arm not in ("base", "tuned")]
+        audits.append(Audit(log.name, grades, ends, [hybrid_recovers(grades, arm) for arm in hybrids]))
+    page = write_page(audits, out / "audit.html")
+    measurements = [measurement for audit in audits for measurement in (audit.grades, audit.ends) if measurement]
+    for audit in audits:
+        for measurement in filter(None, (audit.grades, audit.ends)):
+            measurement.save(out / "audits" / audit.name)
+    verdicts = [verdict for audit in audits for verdict in audit.verdicts]
+    return Found(measurements, verdicts, [*(line for audit in audits for line in lines(audit)), f"The page is {page}"])
+
+
+def _total(text: str) -> tuple[str, int]:
+    arm, _, number = text.partition("=")
+    if not number.isdecimal():
+        raise Refusal(f"--judge is {text!r}; give it as ARM=N, such as base=119", USAGE)
+    return arm, int(number)
 
 
 def _list(arguments: argparse.Namespace) -> Found:

@@ -6,6 +6,7 @@ somebody asks for its logits: a model that is consulted once in twenty tokens ca
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ class _Reader:
     takes: frozenset[str]
     read: int = 0
     last: Float[Tensor, "batch d_vocab"] | None = None
+    watched: dict[str, Tensor | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, model: Any) -> "_Reader":
@@ -35,12 +37,23 @@ class _Reader:
         takes = set(inspect.signature(plain.forward).parameters)
         if plain is not model:
             takes -= {"position_ids"}  # a bridge derives them from the mask, each architecture in its own way
-        return cls(name, model, _device(model), DynamicCache(config=plain.config), frozenset(takes))
+        cache = DynamicCache(config=plain.config)
+        for layer in cache.layers:
+            if layer.is_sliding:
+                layer.activate_past_recording()  # else a token that left the window cannot come back in `take_back`
+        return cls(name, model, _device(model), cache, frozenset(takes))
 
     def logits(
-        self, tokens: Int[Tensor, "batch pos"], mask: Int[Tensor, "batch pos"]
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        mask: Int[Tensor, "batch pos"],
+        *,
+        added: Mapping[str, Float[Tensor, "batch d_model"]] | None = None,
     ) -> Float[Tensor, "batch d_vocab"]:
-        """Next-token logits after all of `tokens`, of which only what is new is fed."""
+        """Next-token logits after all of `tokens`, of which only what is new is fed.
+
+        `added` is put on top of the last position's activation at hooks; what is cached above them comes of the sum.
+        """
         if self.last is None or self.read < tokens.shape[1]:
             mask_here = mask.to(self.device)
             options: dict[str, Any] = {}
@@ -49,7 +62,10 @@ class _Reader:
             if "logits_to_keep" in self.takes:  # a long prompt times a large vocabulary is more than memory holds
                 options["logits_to_keep"] = 1
             fresh = tokens[:, self.read :].to(self.device)
-            out = self.model(fresh, attention_mask=mask_here, past_key_values=self.cache, use_cache=True, **options)
+            if self.read:
+                self.cache.crop(0)  # a sliding window keeps what it lost last, until here
+            with self._hooked(added or {}):
+                out = self.model(fresh, attention_mask=mask_here, past_key_values=self.cache, use_cache=True, **options)
             last = (out if isinstance(out, Tensor) else out.logits)[:, -1].float()
             if last.isnan().any():
                 raise ValueError(
@@ -58,6 +74,38 @@ class _Reader:
                 )
             self.last, self.read = last.to(tokens.device), tokens.shape[1]
         return self.last
+
+    @contextmanager
+    def _hooked(self, added: Mapping[str, Float[Tensor, "batch d_model"]]) -> Iterator[None]:
+        """Note the last position's activation at every watched hook, and add to it where something is added."""
+
+        def fire(name: str, activation: Tensor) -> Tensor:
+            if name in self.watched:
+                self.watched[name] = activation[:, -1].float()
+            if name not in added:
+                return activation
+            activation = activation.clone()
+            activation[:, -1] += added[name].to(activation)
+            return activation
+
+        handles = []
+        try:
+            for name in dict.fromkeys([*self.watched, *added]):
+                point = getattr(self.model, "hook_dict", {}).get(name)
+                if point is None:
+                    raise ValueError(
+                        f"there is no hook {name!r} in model {self.name!r}; a block's is blocks.L.hook_out"
+                    )
+                handles.append(point.register_forward_hook(lambda _, __, out, name=name: fire(name, out)))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def take_back(self, n: int) -> None:
+        """Forget the last `n` tokens of every row, which are those fed last."""
+        self.cache.crop(-n)
+        self.read, self.last = self.read - n, None
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Forget every row but these."""
@@ -84,6 +132,32 @@ class Turn:
     def logits(self, model: str) -> Float[Tensor, "batch d_vocab"]:
         """The named model's next-token logits, in fp32; feeds it what it has not read yet."""
         return self._readers[model].logits(self.tokens, self.mask)
+
+    def state(self, model: str, hook: str) -> Float[Tensor, "batch d_model"]:
+        """The named model's activation at a hook, at the last position, in fp32; free from its second use on."""
+        reader = self._readers[model]
+        self.logits(model)
+        if reader.watched.get(hook) is None:
+            reader.watched[hook] = None
+            reader.take_back(1)
+            self.logits(model)
+        state = reader.watched[hook]
+        if state is None:
+            raise ValueError(f"hook {hook!r} never fired in model {model!r}; it does not lie on the way to the logits")
+        return state
+
+    def steered(self, model: str, hook: str, added: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch d_vocab"]:
+        """The named model's logits with `added` on top of the last position's activation at `hook`.
+
+        Only that position is edited, once, and it stays edited: the last token is read again, so that the keys and
+        values which later positions find above the hook come of the sum, those below and of other positions do not
+        change. Rows with nothing to add keep their logits.
+        """
+        before, reader = self.logits(model), self._readers[model]
+        reader.take_back(1)
+        after = reader.logits(self.tokens, self.mask, added={hook: added.to(reader.device)})
+        reader.last = torch.where(added.any(-1)[:, None].to(before.device), after, before)
+        return reader.last
 
     @property
     def completion(self) -> Int[Tensor, "batch written"]:

@@ -13,12 +13,27 @@ from plotly.offline import get_plotlyjs
 from interp.claims.verdict import Verdict, shown
 from interp.measurement import Measurement, write_whole
 from interp.plots.arms import BY_CONSTRUCTION, arm_table, arms
+from interp.plots.causes import causes
 from interp.plots.depth_profiles import depth_profiles
+from interp.plots.feature_pages import feature_pages
+from interp.plots.depth_sweep import depth_curves
+from interp.plots.divergence import interaction_by_boundary
 from interp.plots.features import features
+from interp.plots.head_grid import head_grid
 from interp.plots.routing_curve import routing_curve
+from interp.plots.shapley import shapley_text
 from interp.plots.standing import share, span
 from interp.plots.swaps import swaps
-from interp.plots.tables import TextTable, arm_text, depth_text, feature_text, quality_text, swap_text
+from interp.plots.tables import (
+    TextTable,
+    arm_text,
+    attack_text,
+    cause_text,
+    depth_text,
+    feature_text,
+    quality_text,
+    swap_text,
+)
 from interp.plots.weight_map import weight_map
 
 # What is drawn and written out, and from which measurements.
@@ -26,13 +41,20 @@ _FIGURES: Mapping[str, tuple[Callable[..., go.Figure], tuple[str, ...]]] = {
     "weight_map": (weight_map, ("weights",)),
     "depth_profiles": (depth_profiles, ("weights", "activations")),
     "swaps": (swaps, ("swaps",)),
+    "depth_curves": (depth_curves, ("depth_sweep",)),
+    "divergence": (interaction_by_boundary, ("divergence",)),
+    "head_grid": (head_grid, ("patches",)),
+    "causes": (causes, ("causes",)),
     "arms": (arms, ("answers",)),
     "routing_curve": (routing_curve, ("answers",)),
 }
 _TABLES: Mapping[str, tuple[Callable[..., TextTable], tuple[str, ...]]] = {
     "depth": (depth_text, ("weights", "activations")),
     "swaps": (swap_text, ("swaps",)),
+    "shapley": (shapley_text, ("shapley",)),
     "features": (feature_text, ("features",)),
+    "causes": (cause_text, ("causes",)),
+    "attacks": (attack_text, ("attacks",)),
     "quality": (quality_text, ("sae_quality",)),
     "arms": (arm_text, ("answers",)),
 }
@@ -58,6 +80,9 @@ def write_report(measurements: Sequence[Measurement], verdicts: Sequence[Verdict
             have=have,
             figures=_figures(have),
             tables=_made(_TABLES, have),
+            pages=Markup(feature_pages(have["contexts"], have["features"]))
+            if {"contexts", "features"} <= have.keys()
+            else "",
             facts=_facts(have),
             common=common,
             own=own,

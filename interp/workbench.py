@@ -9,15 +9,16 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from interp.claims.verdict import Verdict
 from interp.measurement import Measurement, remembered, source_digest
 from interp.pair import Pair, load_pair
-from interp.rollouts import readings, rollouts
+from interp.rollouts import Writer, readings, rollouts
 from interp.tasks.task import Reading, Task
 from interp.tasks.text import readings as worked_readings
 
@@ -30,63 +31,130 @@ GROUND = ("", "tasks")
 """Folders of source that every measurement hangs on."""
 DRAWS = {"full": 10, "quick": 5}
 """Random changes that an activation change is held against."""
-SAMPLES = {"full": 200_000, "quick": 100_000}
-"""Activations that the SAE is trained on."""
-REPERTOIRE = 3
+READ = 6_000
+"""Tokens that activations are compared on; each null draw reads them twice."""
+SWEPT = {"full": 90, "quick": 36}
+"""Problems that are asked of every hybrid in a sweep over depth."""
+SAMPLES = {"full": 200_000, "quick": 50_000}
+"""Activations that an SAE is trained on."""
+PER_PROBLEM = {"full": 4, "quick": 6}
 """Responses of base to each practice problem in which strategies are looked for."""
+N_PLACES = {"full": 48, "quick": 32}
+"""Places at which a feature is changed, per strategy."""
 
 
 def measure_layers(
     pair: Pair, task: Task, *, folder: Path | None = None, quick: bool = False, seed: int = 0
 ) -> list[Measurement]:
-    """`weights`, `activations` and `swaps`: where in the depth did tuning act?
+    """Where in the depth did tuning act? `weights`, `activations`, and what follows parts that change hands.
 
-    The activations are those of practice problems' prompts and of what both models wrote to them.
+    The activations are those of practice problems' prompts and of what both models wrote to them. `swaps` asks all
+    problems, `depth_sweep` and `shapley` fewer; `divergence`, `patches` and `path` look at where the two models first
+    write different tokens, and are left out where they write the same.
     """
     from interp.layers.activations import activation_change
-    from interp.layers.swaps import block_swaps
+    from interp.layers.divergence import first_divergence, forks
+    from interp.layers.patches import component_patches
+    from interp.layers.path import change_path
+    from interp.layers.shapley import shapley
+    from interp.layers.swaps import block_swaps, depth_sweep
     from interp.layers.weights import weight_change
+    from interp.layers.written import Store
 
     texts = _texts(pair, task, folder, quick, seed)
     keep = _keeper(pair, task, folder, "layers", quick=quick, seed=seed)
-    draws = DRAWS["quick" if quick else "full"]
-    return [
+    size = "quick" if quick else "full"
+    fewer, store = replace(task, problems=task.problems[: SWEPT[size]]), Store()
+    measurements = [
         keep("weights", lambda: weight_change(pair.base_checkpoint, pair.tuned_checkpoint)),
-        keep("activations", lambda: activation_change(pair, texts(), draws=draws, seed=seed)),
-        keep("swaps", lambda: block_swaps(pair, task)),
+        keep("activations", lambda: activation_change(pair, _evenly(texts()), draws=DRAWS[size], seed=seed)),
+        keep("swaps", lambda: block_swaps(pair, task, store=store)),
+        keep("depth_sweep", lambda: depth_sweep(pair, fewer, store=store)),
+        keep("shapley", lambda: shapley(pair, fewer, store=store)),
     ]
+    if forks(pair, fewer, store=store):
+        measurements += [
+            keep("divergence", lambda: first_divergence(pair, fewer, store=store)),
+            keep("patches", lambda: component_patches(pair, fewer, store=store)),
+            keep("path", lambda: change_path(pair, fewer, store=store)),
+        ]
+    return measurements
+
+
+def _evenly(texts: Sequence[Reading]) -> list[Reading]:
+    """At most about `READ` tokens of the texts, spread over all of them."""
+    step = max(1, round(sum(len(text.tokens) for text in texts) / READ))
+    return list(texts[::step])
 
 
 def measure_features(
     pair: Pair, task: Task, *, folder: Path | None = None, quick: bool = False, seed: int = 0
 ) -> list[Measurement]:
-    """`sae_quality` and `features`: which strategy features did base have before tuning?
+    """`sae_quality`, `features`, `contexts`, `attacks`, `causes`: what told the strategies apart in base, and did base use it?
 
-    The SAE is trained on base reading what both models wrote to the practice problems. Strategies are told apart
-    where a task with a parser labels them in base's own sampled text, which holds its whole repertoire whatever is
-    asked, or a task's spans label them in worked responses. ValueError where there is neither.
+    Strategies are looked for in what base writes to the practice problems, sampled several times, and read again in
+    what tuned writes; where the task has no parser, in its worked responses with spans. The SAE is trained on base
+    reading all of it, another one on a base whose weights were shuffled. Unless `quick`, a second seed and an SAE of
+    tuned are trained too, and `news` says whether tuned's features have a match in base. ValueError where the task
+    labels no strategies: there is then nothing to look for.
     """
+    from interp.sae.attacks import feature_attacks
+    from interp.sae.causes import feature_causes
+    from interp.sae.contexts import feature_contexts
+    from interp.sae.directions import reinitialised
     from interp.sae.features import strategy_features
+    from interp.sae.matching import feature_news
     from interp.sae.quality import sae_quality
     from interp.sae.texts import repertoire
     from interp.sae.train import train_sae
+    from interp.sae.trained import TrainedSAE
 
     if not has_strategies(task):
         raise ValueError(f"task {task.name!r} labels no strategies; give its problems a 'text' with 'spans'")
-    texts = _texts(pair, task, folder, quick, seed)
+    size = "quick" if quick else "full"
+    written = _texts(pair, task, folder, quick, seed)
     keep = _keeper(pair, task, folder, "sae", quick=quick, seed=seed)
-    samples = SAMPLES["quick" if quick else "full"]
-    trained = functools.cache(lambda: train_sae(pair, texts(), samples=samples, seed=seed))
 
-    def labelled() -> dict[str, list[Reading]]:
-        if task.label is None:
-            return {"worked": worked_readings(task, pair.tokenizer)}
-        return {"base": repertoire(pair, task, per_problem=REPERTOIRE, seed=seed)}
+    @functools.cache
+    def texts() -> dict[str, list[Reading]]:
+        if not task.label:
+            return {"task": worked_readings(task, pair.tokenizer)}
+        many = repertoire(pair, task, per_problem=PER_PROBLEM[size], seed=seed)
+        return {"base": many, "tuned": written("tuned")}
 
-    return [
-        keep("sae_quality", lambda: sae_quality(pair, trained(), texts(), seed=seed)),
-        keep("features", lambda: strategy_features(pair, trained(), labelled(), seed=seed)),
-    ]
+    @functools.cache
+    def trained(model: Literal["base", "tuned"], number: int) -> TrainedSAE:
+        read = [*written(), *(reading for name in texts() if name != "tuned" for reading in texts()[name])]
+        return train_sae(pair, read, model=model, samples=SAMPLES[size], seed=number)
+
+    def found() -> Measurement:
+        fresh = reinitialised(pair.base, seed=seed)
+        untrained = train_sae(replace(pair, base=fresh), written(), samples=SAMPLES[size], seed=seed)
+        others: dict[str, tuple[Any, TrainedSAE]] = {"untrained model": (fresh, untrained)}
+        if not quick:
+            others["second seed"] = (None, trained("base", seed + 1))
+        return strategy_features(pair, trained("base", seed), texts(), others=others, seed=seed)
+
+    def news() -> Measurement:
+        tuned = trained("tuned", seed)
+        told = strategy_features(pair, tuned, {first: texts()[first]}, chosen_in="tuned", seed=seed)
+        moved = feature_causes(pair, tuned, texts()[first], told, chosen_in="tuned", n_places=N_PLACES[size], seed=seed)
+        return feature_news(told, moved, tuned, trained("base", seed), trained("base", seed + 1))
+
+    def judged() -> tuple[Pair, TrainedSAE, list[Reading]]:
+        return pair, trained("base", seed), texts()[first]
+
+    first, n_places = "base" if task.label else "task", N_PLACES[size]
+    quality = keep(
+        "sae_quality", lambda: sae_quality(pair, trained("base", seed), written(), max_tokens=4_000, seed=seed)
+    )
+    features = keep("features", found)
+    measurements = [quality, features, keep("contexts", lambda: feature_contexts(*judged(), features))]
+    measurements.append(keep("attacks", lambda: feature_attacks(*judged(), features, seed=seed)))
+    if "onset" in set(features.table["at"]):
+        causes = keep("causes", lambda: feature_causes(*judged(), features, n_places=n_places, seed=seed))
+        measurements += [causes] if quick else [causes, keep("news", news)]
+    return measurements
 
 
 def measure_routing(
@@ -109,14 +177,21 @@ def decide(measurements: Sequence[Measurement]) -> list[Verdict]:
     from interp.claims.features_precede import features_precede_tuning
     from interp.claims.routing_recovers import routing_recovers_gain
     from interp.claims.upper_layers import upper_layers_carry_behaviour
+    from interp.claims.upper_third import upper_third_carries_change
 
     have = {measurement.name: measurement for measurement in measurements}
     claims: list[tuple[Callable[..., Verdict], tuple[str, ...]]] = [
-        (upper_layers_carry_behaviour, ("swaps", "weights", "activations")),
+        (upper_third_carries_change, ("swaps", "weights", "activations")),
+        (upper_layers_carry_behaviour, ("swaps",)),
         (features_precede_tuning, ("features", "sae_quality")),
         (routing_recovers_gain, ("answers",)),
     ]
-    return [claim(*(have[name] for name in names)) for claim, names in claims if set(names) <= have.keys()]
+    more = {features_precede_tuning: {name: have.get(name) for name in ("causes", "attacks", "news")}}
+    return [
+        claim(*(have[name] for name in names), **more.get(claim, {}))
+        for claim, names in claims
+        if set(names) <= have.keys()
+    ]
 
 
 def measure(
@@ -152,15 +227,15 @@ def open_pair(base: str, tuned: str) -> Pair:
     return pair
 
 
-def _texts(pair: Pair, task: Task, folder: Path | None, quick: bool, seed: int) -> Callable[[], list[Reading]]:
-    """What both models wrote to the practice problems, labelled; written when first asked for."""
+def _texts(pair: Pair, task: Task, folder: Path | None, quick: bool, seed: int) -> Callable[..., list[Reading]]:
+    """What both models wrote to the practice problems, or one of them, labelled; written when first asked for."""
     if not task.practice:
         raise ValueError(f"task {task.name!r} has no practice problems to read; give it at least three problems")
     keep = _keeper(pair, task, folder, "tasks", quick=quick, seed=seed)
 
-    def read() -> list[Reading]:
+    def read(writer: Writer | None = None) -> list[Reading]:
         written = keep("rollouts", lambda: rollouts(pair, task.practice, max_new_tokens=task.max_new_tokens, seed=seed))
-        return readings(pair, task, written)
+        return readings(pair, task, written, writer=writer)
 
     return functools.cache(read)
 

@@ -184,7 +184,7 @@ def test_an_interrupted_report_goes_on_where_it_stopped(
             second.setattr(ROOMS[name], forbidden)
         assert main(command) == FINE
     found = strict(capsys.readouterr().out)
-    assert [m["name"] for m in found["measurements"]] == [name for name in ROOMS if name != "rollouts"]
+    assert {m["name"] for m in found["measurements"]} >= ROOMS.keys() - {"rollouts"}
     assert len(found["verdicts"]) == 3
     page = (out / "index.html").read_text()
     assert page.startswith("<!")

@@ -1,186 +1,88 @@
-"""'Fine-tuning acts on the upper layers, which carry behaviour; knowledge sits below': which third carries what?"""
+"""'The upper layers carry behaviour, knowledge sits below': U(behaviour) - U(knowledge) of the upper half."""
 
-from collections.abc import Iterable
+import math
 
-from interp.claims.locus import (
-    MOST,
-    THIRDS,
-    Axis,
-    activation_locus,
-    in_thirds,
-    locus,
-    swapped,
-    weight_locus,
-    weight_shares,
-)
-from interp.claims.verdict import Says, Verdict, listed, rows_of, shown
-from interp.intervals import Interval, Recovered, independent_difference
+from interp.claims.locus import INTO_BASE, INTO_TUNED
+from interp.claims.verdict import Says, Verdict, listed, outcomes, rows_of, shown
+from interp.intervals import Interval, Recovered, gap_recovered, independent_difference
 from interp.measurement import Measurement
 
-__all__ = ["activation_locus", "locus", "upper_layers_carry_behaviour", "weight_locus", "weight_shares"]
-
-CLAIM = "Fine-tuning acts on the upper layers, which carry behaviour; knowledge sits below"
-BEHAVIOUR_HALF = "Fine-tuning acts on the upper layers, which carry behaviour"
+CLAIM = "Fine-tuning's upper layers carry behaviour; knowledge sits below"
+HALF = "upper half"
+BEHAVIOUR, KNOWLEDGE = "answers", "facts"
+BESIDE = ("output format", "strategy onset")
 
 LITTLE = 0.20
-"""A third that recovers less than this carries about nothing of the change by itself."""
-HALF = 0.50
-"""Weight change is called spread out unless one third of the blocks holds more than half of its square."""
-
-UPPER = "upper third"
-HEAD = "final norm and unembedding"
+"""A difference of indices that stays under this is about none."""
+MOST = 0.50
+"""An upper half that brings less than this of the change in behaviour does not carry it."""
 
 
-def upper_layers_carry_behaviour(swaps: Measurement, weights: Measurement, activations: Measurement) -> Verdict:
-    """Does the upper third of the blocks, and no part below it, carry the change in answers; and facts not?
+def upper_layers_carry_behaviour(swaps: Measurement) -> Verdict:
+    """Does the upper half of the blocks bring more of tuned's change in behaviour than of its change in knowledge?
 
-    Everything is U(part) = (base with tuned's part - base) / (tuned - base), per axis, by swapping whole thirds.
-    `estimate` is U(upper third) on answers. The verdict needs answers to have moved:
+    U(axis) = (axis of base with tuned's upper half - base) / (tuned - base), over the axis' own problems. `estimate`
+    is U(answers) - U(facts), with its interval (problems and facts are independent).
 
-    - supported: `locus` on answers is the upper third, and facts, where they moved, are carried by it less
-      (interval of U on answers - U on facts above 0, problems and facts are independent)
-    - contradicted: another third is the locus; or the upper third's interval stays under 20%; or the upper third is
-      also the locus of facts, so nothing is kept apart
-    - undecided: answers did not move, or anything between
+    - supported: the interval lies above 0, and that of U(answers) above 50%
+    - contradicted: the interval stays under 20%: what the upper half does for answers it does for facts too
+    - undecided: an axis did not move (then U is no number), or anything between
 
-    A pair whose facts did not move cannot say where knowledge sits. Then only the first half of the sentence is
-    judged, the verdict's `claim` is that half, and `because` says that the other half is untested. Where weights
-    and activations changed is reported beside the effect and does not enter: a large change may do nothing.
+    Output format and strategy onset are reported beside it where they moved. Format is easily moved by any part, so it
+    does not enter.
     """
-    answers = swapped(swaps, "answers")
-    facts = swapped(swaps, "facts") if (rows_of(swaps, "axis")["axis"] == "facts").any() else None
-    both = facts is not None and facts.moved and answers.moved
-    apart = independent_difference(answers.brings[UPPER], facts.brings[UPPER]) if facts and both else None
-    says, why = _decide(answers, facts, apart)
-    sentences = [
-        why,
-        *_redundant(answers),
-        _brought(answers),
-        *_taken(answers),
-        *_knowledge(facts, apart),
-        *_where(answers if answers.moved or facts is None else facts, weights, activations),
-        _would_change(answers, says),
-    ]
-    half_tested = answers.moved and not (facts and facts.moved)
-    upper, because = answers.brings[UPPER], " ".join(sentences)
-    claim = BEHAVIOUR_HALF if half_tested else CLAIM
-    if upper.refused:
-        return Verdict(claim, None, None, None, None, upper.n, says, because)
-    return Verdict(claim, None, upper.estimate, upper.low, upper.high, upper.n, says, because)
+    found = {axis: _index(swaps, axis) for axis in (BEHAVIOUR, KNOWLEDGE, *BESIDE)}
+    behaviour, knowledge = found[BEHAVIOUR], found[KNOWLEDGE]
+    if behaviour is None:
+        raise ValueError(f"measurement {swaps.name!r} has no axis {BEHAVIOUR!r}; swap blocks on problems first")
+    sentences = [_brought(axis, index) for axis, index in found.items() if index is not None]
+    if behaviour.refused or knowledge is None or knowledge.refused:
+        because = " ".join([_unmoved(behaviour, knowledge), *sentences, _SETTLES])
+        return Verdict(CLAIM, None, None, None, None, behaviour.n, "undecided", because)
+    apart = independent_difference(behaviour, knowledge)
+    says, why = _decide(behaviour, apart)
+    because = " ".join([why, *sentences, _SETTLES if says == "undecided" else _MIND])
+    return Verdict(CLAIM, None, apart.estimate, apart.low, apart.high, apart.n, says, because)
 
 
-def _decide(answers: Axis, facts: Axis | None, apart: Interval | None) -> tuple[Says, str]:
-    """The rule, and its outcome in a sentence."""
-    upper = answers.brings[UPPER]
-    if not answers.moved:
-        return "undecided", f"Answers did not move, so this pair cannot test what carries behaviour: {upper.reason}."
-    if answers.locus in THIRDS and answers.locus != UPPER:
-        return "contradicted", f"The {answers.locus} carries the change in answers, not the {UPPER}."
-    if answers.locus != UPPER and upper.high < LITTLE:
-        jointly = "; no third brings it, all blocks together do" if answers.locus == "joint" else ""
-        return "contradicted", f"The {UPPER} alone brings less than {LITTLE:.0%} of the change in answers{jointly}."
-    if answers.locus == "joint":
-        return "undecided", f"No third alone brings {MOST:.0%} of the change in answers, all blocks together do."
-    if answers.locus != UPPER:
-        return "undecided", "No single third clearly carries the change in answers."
-    found = f"The {UPPER} alone brings at least {MOST:.0%} of the change in answers, and no part below it does"
-    if facts is None or apart is None:
-        return "supported", f"{found}."
-    if facts.locus == UPPER:
-        return "contradicted", f"{found}; but it carries the change in facts too, so knowledge does not sit below."
-    if apart.low > 0:
-        return "supported", f"{found}; it brings less of the change in facts."
-    return "undecided", f"{found}; whether it brings less of the change in facts is not clear."
+_SETTLES = "What would settle it: a pair whose tuning changed both answers and facts, on more problems of either."
+_MIND = "What would change our mind: another seed, task or cut of the depth that gives the other sign."
 
 
-def _brought(axis: Axis) -> str:
-    whole = axis.brings[UPPER]
-    moved = f"Tuned - base on {axis.name} is {shown(whole.gap, whole.gap_low, whole.gap_high)} over {whole.n} problems."
-    if whole.refused:
-        return moved
-    loss = " Tuned is below base there: these are shares of a loss." if whole.gap < 0 else ""
-    return f"{moved}{loss} Share of it that tuned's part brings to base: {_shares(axis.brings)}."
+def _decide(behaviour: Recovered, apart: Interval) -> tuple[Says, str]:
+    between = f"U(answers) - U(facts) of the {HALF} is {shown(apart.estimate, apart.low, apart.high)}"
+    if apart.low > 0 and behaviour.low > MOST:
+        return "supported", f"The {HALF} of the blocks brings the change in answers more than that in facts: {between}."
+    if apart.high < LITTLE:
+        return "contradicted", f"The {HALF} of the blocks brings answers no more than facts: {between}."
+    return "undecided", f"The two indices are not clearly apart, or the {HALF} brings too little of answers: {between}."
 
 
-def _taken(axis: Axis) -> list[str]:
-    if not axis.moved:
-        return []
-    return [
-        f"Share of it that tuned loses with base's part: {_shares({third: axis.takes[third] for third in THIRDS})}."
-    ]
-
-
-def _redundant(axis: Axis) -> list[str]:
-    """Whether the upper third is enough without being needed."""
-    if axis.locus != UPPER:
-        return []
-    head, taken, sentences = axis.brings[HEAD], axis.takes[UPPER], []
-    if head.low >= MOST:
-        sentences.append(f"The {HEAD} alone bring it as well.")
-    if taken.high < LITTLE:
-        sentences.append(f"The {UPPER} is enough, not needed: tuned keeps the change with base's {UPPER} in its place.")
-    return sentences
-
-
-def _shares(of: dict[str, Recovered]) -> str:
-    return listed([f"{part} {shown(found.estimate, found.low, found.high)}" for part, found in of.items()])
-
-
-def _knowledge(facts: Axis | None, apart: Interval | None) -> list[str]:
-    if facts is None:
-        return ["Knowledge is untested: the task has no closed-book facts."]
-    if not facts.moved:
-        return [f"Knowledge is untested, since facts did not move: {facts.brings[UPPER].reason}."]
-    sentences = [_brought(facts), f"What carries the change in facts: {facts.locus}."]
-    if apart is not None:
-        u = shown(apart.estimate, apart.low, apart.high)
-        sentences.append(f"U(answers) - U(facts) of the {UPPER} is {u}.")
-    return sentences
-
-
-def _where(axis: Axis, weights: Measurement, activations: Measurement) -> list[str]:
-    """Where weights and block outputs changed, and whether that is where the effect is."""
-    shares, changed, beyond = weight_shares(weights), weight_locus(weights), activation_locus(activations)
-    if not changed:
-        return ["No weight of any block differs between base and tuned."]
-    most = max(shares, key=shares.__getitem__)
-    spread = f"sits in the {most}" if shares[most] > HALF else "is spread over the thirds"
-    parts = listed([f"{third} {share:.0%}" for third, share in shares.items()])
-    sentences = [f"Weight change {spread} (shares of its square: {parts}).", _blocks(activations, beyond)]
-    if axis.locus in THIRDS and changed == beyond == (axis.locus,):
-        sentences.append(f"Weights, block outputs and effect all name the {axis.locus}.")
-    elif axis.locus in THIRDS:
-        sentences.append(
-            f"The measures disagree: weights changed in {_thirds(changed)}, block outputs beyond the null in "
-            f"{_thirds(beyond)}, but {axis.name} are carried by the {axis.locus}: size of change is not effect."
-        )
-    return sentences
-
-
-def _blocks(activations: Measurement, beyond: tuple[str, ...]) -> str:
-    table = in_thirds(rows_of(activations, "layer", "block_diff", "null_block_mean", "null_block_high"))
-    n = int((table["block_diff"] > table["null_block_high"]).sum())
-    means = table.groupby("third")[["block_diff", "null_block_mean"]].mean()
-    parts = [f"{third} {means.loc[third, 'block_diff']:.3f}" for third in THIRDS if third in means.index]
-    nulls = [f"{means.loc[third, 'null_block_mean']:.3f}" for third in THIRDS if third in means.index]
-    return (
-        f"On base's own input {n} of {len(table)} blocks, in {_thirds(beyond)}, change their output beyond what random "
-        f"change of equal norm does (relative change: {listed(parts)}; null: {listed(nulls)})."
+def _index(swaps: Measurement, axis: str) -> Recovered | None:
+    """U of the upper half on an axis; None where the axis was not read."""
+    table = rows_of(swaps, "swapped", "direction", "axis", "problem", "correct")
+    rows = table[(table["axis"] == axis) & table["swapped"].isin([HALF, "nothing"])]
+    if rows.empty:
+        return None
+    if (missing := {HALF, "nothing"} - set(rows["swapped"])) or rows["direction"].nunique() < 2:
+        raise ValueError(f"measurement {swaps.name!r} lacks {listed(sorted(missing))} on the axis {axis!r}; swap it")
+    right = outcomes(rows.assign(arm=rows["direction"] + ": " + rows["swapped"]), "arm")
+    hybrid, base, tuned = (
+        right[arm].to_numpy() for arm in (f"{INTO_BASE}: {HALF}", f"{INTO_BASE}: nothing", f"{INTO_TUNED}: nothing")
     )
+    return gap_recovered(hybrid, base, tuned)
 
 
-def _would_change(answers: Axis, says: Says) -> str:
-    if not answers.moved:
-        return "What would settle it: a pair in which tuning changed the answers."
-    if says == "supported":
-        return (
-            "What would change our mind: another seed or task in which a lower part alone brings the answers as well."
-        )
-    if says == "contradicted":
-        return f"What would change our mind: another seed, task or cut in which the {UPPER} alone brings the answers."
-    return "What would settle it: more problems, or other cuts than thirds."
+def _unmoved(behaviour: Recovered, knowledge: Recovered | None) -> str:
+    if knowledge is None:
+        return "Knowledge is untested: the task has no closed-book facts."
+    still = [axis for axis, index in ((BEHAVIOUR, behaviour), (KNOWLEDGE, knowledge)) if index.refused]
+    return f"{listed(still).capitalize()} did not move, so this pair cannot tell behaviour from knowledge."
 
 
-def _thirds(names: Iterable[str]) -> str:
-    named = [f"the {name}" for name in names]
-    return "all thirds" if len(named) == len(THIRDS) else listed(named) or "no third"
+def _brought(axis: str, index: Recovered) -> str:
+    if index.refused or math.isnan(index.estimate):
+        return f"{axis.capitalize()}: {index.reason}."
+    moved = shown(index.gap, index.gap_low, index.gap_high)
+    u = shown(index.estimate, index.low, index.high)
+    return f"{axis.capitalize()}: tuned - base is {moved} over {index.n} problems, U({axis}) of the {HALF} is {u}."

@@ -1,30 +1,21 @@
 """How much does each block compute something else, on the same text?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm.auto import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.layers.batches import Batch, batches
 from interp.layers.hooks import Hook, hooked
 from interp.layers.nulls import changed_tensors, gaussian_change, upper_limit
 from interp.measurement import Measurement, digest
 from interp.pair import Pair
 from interp.tasks.task import Reading
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Texts padded on the right; `counted` leaves out padding and the first token, an outlier in most models."""
-
-    tokens: Int[Tensor, "batch pos"]
-    mask: Int[Tensor, "batch pos"]
-    counted: Bool[Tensor, "batch pos"]
 
 
 def activation_change(
@@ -55,7 +46,7 @@ def activation_change(
     null = np.zeros((draws, 2, n_layers))
     n_tokens = 0
     with torch.inference_mode():
-        for batch in tqdm(_batches(pair, readings, batch_size), desc="activations", unit="batch", disable=None):
+        for batch in tqdm(batches(pair, _texts(readings), batch_size), desc="activations", unit="batch", disable=None):
             stream = _residual_stream(pair.base, batch)
             scale += [_sum_of_squares(after, batch.counted) for after in stream[1:]]
             tuned += _distances(pair.tuned, stream, batch)
@@ -74,29 +65,15 @@ def activation_change(
     return Measurement("activations", unit, pd.DataFrame(table | {"n_tokens": n_tokens, "n_draws": draws}), made_with)
 
 
-def _batches(pair: Pair, readings: Sequence[Reading], batch_size: int) -> list[_Batch]:
-    """Readings of like length together, padded on the right and masked by length, never by token id."""
-    texts = sorted((reading.tokens for reading in readings), key=len)
-    if not texts or len(texts[-1]) < 2:
+def _texts(readings: Sequence[Reading]) -> list[tuple[int, ...]]:
+    """The tokens of the readings, some of which have to be more than a begin token."""
+    texts = [reading.tokens for reading in readings if reading.tokens]
+    if max(map(len, texts), default=0) < 2:
         raise ValueError("there is nothing to read: every reading is empty or only a begin token; give longer texts")
-    if len(texts[-1]) > pair.context:
-        raise ValueError(
-            f"a reading has {len(texts[-1])} tokens, the models' context is {pair.context}; cut it shorter"
-        )
-    return [_padded(texts[i : i + batch_size], pair) for i in range(0, len(texts), batch_size)]
+    return texts
 
 
-def _padded(texts: Sequence[Sequence[int]], pair: Pair) -> _Batch:
-    lengths = torch.tensor([len(text) for text in texts], device=pair.device)
-    tokens = torch.full((len(texts), int(lengths.max())), pair.pad_id, device=pair.device)
-    for row, text in enumerate(texts):
-        tokens[row, : len(text)] = torch.tensor(text, device=pair.device)
-    position = torch.arange(tokens.shape[1], device=pair.device)
-    within = position < lengths[:, None]
-    return _Batch(tokens, within.long(), within & (position > 0))
-
-
-def _residual_stream(model: TransformerBridge, batch: _Batch) -> list[Float[Tensor, "batch pos d_model"]]:
+def _residual_stream(model: TransformerBridge, batch: Batch) -> list[Float[Tensor, "batch pos d_model"]]:
     """The residual stream before every block, and after the last."""
     stream: list[Float[Tensor, "batch pos d_model"]] = []
     last = len(model.blocks) - 1
@@ -106,7 +83,7 @@ def _residual_stream(model: TransformerBridge, batch: _Batch) -> list[Float[Tens
 
 
 def _distances(
-    model: TransformerBridge, stream: Sequence[Float[Tensor, "batch pos d_model"]], batch: _Batch
+    model: TransformerBridge, stream: Sequence[Float[Tensor, "batch pos d_model"]], batch: Batch
 ) -> Float[np.ndarray, "2 n_layers"]:
     """Squared distance of the model's block outputs to the stream: each block fed the stream, and run freely."""
     n_layers = len(stream) - 1
@@ -127,7 +104,7 @@ def _distances(
     return squares
 
 
-def _run(model: TransformerBridge, batch: _Batch, hooks: dict[str, Hook]) -> None:
+def _run(model: TransformerBridge, batch: Batch, hooks: dict[str, Hook]) -> None:
     """One forward pass for its hooks; the head computes one position, as it cannot be left out."""
     with hooked(model, hooks):
         model(batch.tokens, attention_mask=batch.mask, logits_to_keep=1)

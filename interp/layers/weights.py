@@ -8,14 +8,12 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from interp.checkpoint import Checkpoint
-from interp.layers.components import component_parts
-from interp.measurement import Measurement, provenance
+from interp.layers.partners import Both, compared, partners, side_by_side
+from interp.measurement import Measurement
 
 CHUNK = 2**18  # entries; two such pieces and their difference stay in a core's cache, which is 10 times faster
-_STORED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class _Sums:
     n: int
 
 
-def weight_change(base: Checkpoint, tuned: Checkpoint) -> Measurement:
+def weight_change(base: Checkpoint, tuned: Checkpoint, *, fold: bool = False) -> Measurement:
     """Relative Frobenius change of every stored tensor, `||tuned - base|| / ||base||`; exactly 0 where nothing changed.
 
     Both checkpoints are streamed from disk in pieces; no model is built. One row per tensor (three where q, k and v
@@ -40,56 +38,36 @@ def weight_change(base: Checkpoint, tuned: Checkpoint) -> Measurement:
     (an error uniform over one step of the format, `ulp / sqrt(12)` root mean square). A relative change near that
     floor is storage, not tuning. Embeddings that are tied on disk count once.
 
-    Weight space is not function space: a permutation of hidden units changes every entry and nothing else.
+    A tensor without a partner is left out and listed in `made_with`; of a vocabulary that tuning resized the shared
+    rows are compared (`rows_compared`). A LoRA adapter is compared as `open_adapter(directory, base)`.
 
-    Raises ValueError where tensors have no partner or another shape, or are not finite.
+    Weight space is not function space: a permutation of hidden units changes every entry and nothing else. `fold`
+    removes one such freedom: the norms' gains are multiplied into the matrices that read them, in both checkpoints,
+    and the column `folded` says what was moved where (`fold_norms`). Without it a scaled norm is the norm's change.
+
+    Raises ValueError where no tensor has a partner, where shapes disagree, or where an entry is not finite.
     """
-    names = _partners(base, tuned)
-    parts = component_parts(base)
-    rows, skipped = [], []
-    for name in tqdm(names, desc="weights", unit="tensor", disable=None):
-        a, b = base.read(name), tuned.read(name)
-        if not (a.is_floating_point() and b.is_floating_point()):
-            skipped.append(name)
-            continue
-        for (layer, component, x), (_, _, y) in zip(parts(name, a), parts(name, b), strict=True):
-            rows.append({"tensor": name, "layer": layer, "component": component, **_row(name, x, y)})
+    found = partners(base, tuned)
+    rows = []
+    for both in side_by_side(base, tuned, found, fold=fold):
+        compared_rows = both.base.shape[0] if both.base.ndim else 1
+        moved = {"folded": both.moved} if fold else {}
+        rows.append({**both.place, **_row(both), "rows_compared": compared_rows, **moved})
     table = pd.DataFrame(rows)
     table["layer"] = table["layer"].astype("Int64")
-    table = table.sort_values("layer", kind="stable", na_position="last", ignore_index=True)
-    made_with = provenance(base=_identity(base), tuned=_identity(tuned), not_numbers=skipped)
+    made_with = compared(base, tuned, found, fold=fold)
     return Measurement("weights", "relative Frobenius change of each stored tensor", table, made_with)
 
 
-def _partners(base: Checkpoint, tuned: Checkpoint) -> list[str]:
-    """The tensor names of both checkpoints, which have to agree in name and shape."""
-    ours, theirs = set(base.names()), set(tuned.names())
-    if ours != theirs:
-        raise ValueError(
-            f"base and tuned do not hold the same tensors: only base has {_listed(ours - theirs)}, "
-            f"only tuned has {_listed(theirs - ours)}; save both from the same architecture"
-        )
-    shapes = {name: (tuple(base.shape(name)), tuple(tuned.shape(name))) for name in base.names()}
-    unlike = [f"{name} {a} in base and {b} in tuned" for name, (a, b) in shapes.items() if a != b]
-    if unlike:
-        raise ValueError(f"tensors of base and tuned differ in shape: {_listed(unlike)}; they cannot be subtracted")
-    return list(shapes)
-
-
-def _listed(names: set[str] | list[str], most: int = 5) -> str:
-    """The first few names in order, and how many more there are."""
-    shown, more = sorted(names)[:most], len(names) - most
-    return (", ".join(shown) or "nothing") + (f" and {more} more" if more > 0 else "")
-
-
-def _row(name: str, a: Float[Tensor, "..."], b: Float[Tensor, "..."]) -> dict[str, object]:
+def _row(both: Both) -> dict[str, object]:
     """The value columns of one tensor."""
-    sums = _summed(a, b)
+    sums = _summed(both.base, both.tuned, both.stored)
     for which, total in (("base", sums.base), ("tuned", sums.tuned)):
         if not math.isfinite(total):
-            raise ValueError(f"tensor {name} of {which} holds NaN or infinity; repair the checkpoint before comparing")
+            raise ValueError(
+                f"tensor {both.tensor} of {which} holds NaN or infinity; repair the checkpoint before comparing"
+            )
     norm_change, norm_base, norm_tuned = (math.sqrt(s) for s in (sums.difference, sums.base, sums.tuned))
-    same = "" if a.dtype == b.dtype else f" -> {_short(b.dtype)}"
     return {
         "relative": _ratio(norm_change, norm_base, of_nothing=math.inf),
         # 1 - cosine from the difference: the obvious formula loses everything below 1e-4 in fp32.
@@ -100,7 +78,7 @@ def _row(name: str, a: Float[Tensor, "..."], b: Float[Tensor, "..."]) -> dict[st
         "norm_change": norm_change,
         "norm_base": norm_base,
         "n_entries": sums.n,
-        "dtype": _short(a.dtype) + same,
+        "dtype": both.dtype,
         "rounding_floor": math.sqrt(sums.steps / 12) / norm_base if norm_base else 0.0,
     }
 
@@ -112,14 +90,10 @@ def _ratio(change: float, of: float, *, of_nothing: float) -> float:
     return change / of if of else of_nothing
 
 
-def _summed(a: Float[Tensor, "..."], b: Float[Tensor, "..."]) -> _Sums:
+def _summed(a: Float[Tensor, "..."], b: Float[Tensor, "..."], stored: torch.dtype) -> _Sums:
     """fp32 dot products of pieces, added up in fp64."""
-    if a.dtype not in _STORED or b.dtype not in _STORED:
-        raise ValueError(
-            f"weights stored as {_short(a.dtype)} and {_short(b.dtype)} cannot be compared; convert to bf16"
-        )
-    coarse = max(torch.finfo(a.dtype), torch.finfo(b.dtype), key=lambda info: info.eps)
-    difference = base = tuned = steps = 0.0
+    info = torch.finfo(stored)
+    difference = base = tuned = powers = 0.0
     changed = 0
     for x, y in _pieces(a, b):
         d = y - x
@@ -127,11 +101,13 @@ def _summed(a: Float[Tensor, "..."], b: Float[Tensor, "..."]) -> _Sums:
         base += torch.dot(x, x).item()
         tuned += torch.dot(y, y).item()
         changed += int(torch.count_nonzero(d))
-        # The exponent bits alone are the power of two below |x|; one step of the format is eps times that.
-        step = (x.float().view(torch.int32) & 0x7F800000).view(torch.float32)
-        step.clamp_(min=coarse.smallest_normal).mul_(coarse.eps)
-        steps += torch.dot(step, step).item()
-    return _Sums(difference, base, tuned, steps, changed, a.numel())
+        # The exponent bits alone are the power of two below |x|; one step of the format is eps times that. The square
+        # of the smallest normal number counts in fp16 alone, in the others it is less than fp32 can hold.
+        power = (x.float().view(torch.int32) & 0x7F800000).view(torch.float32)
+        if stored is torch.float16:
+            power.clamp_(min=info.smallest_normal)
+        powers += torch.dot(power, power).item()
+    return _Sums(difference, base, tuned, powers * info.eps**2, changed, a.numel())
 
 
 def _pieces(
@@ -143,11 +119,3 @@ def _pieces(
     rows = max(1, CHUNK // max(1, a[:1].numel()))
     for x, y in zip(a.split(rows), b.split(rows), strict=True):
         yield x.reshape(-1).to(wide), y.reshape(-1).to(wide)
-
-
-def _short(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _identity(checkpoint: Checkpoint) -> dict[str, str | None]:
-    return {"name": checkpoint.name, "digest": checkpoint.digest, "revision": checkpoint.revision}

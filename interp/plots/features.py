@@ -11,12 +11,13 @@ _NAMES = {"sae": "SAE feature"}
 
 
 def features(measurement: Measurement, *, at: str) -> go.Figure:
-    """Held-out AUROC per strategy, `at` its "onset" or in its "content": the SAE's feature above its three baselines.
+    """Held-out AUROC per strategy, `at` its "onset" or in its "content": the SAE's feature above its baselines.
 
     Every feature was chosen in base on the other half of the problems, then read in base and in tuned on the same
-    text. 0.5 is chance. A feature that tuning made would stand near chance in base and far from it in tuned.
+    text, the first of those measured. 0.5 is chance. A feature that tuning made would stand near chance in base and
+    far from it in tuned.
     """
-    table = measurement.table[measurement.table["at"] == at]
+    table = same_text(measurement.table[measurement.table["at"] == at])
     if table.empty:
         known = sorted(set(measurement.table["at"]))
         raise ValueError(f"no features were read at {at!r}, only at {known}; ask for one of these")
@@ -41,6 +42,11 @@ def features(measurement: Measurement, *, at: str) -> go.Figure:
     says = f"Telling a strategy's {at} tokens; best of {searched} features chosen in base; 95% intervals."
     says += f" Too few to score: {few}." if few else ""
     return finish(figure, says, height=total, above=20)
+
+
+def same_text(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows in which both models read the text on which features were chosen."""
+    return table[table["text"] == table["text"].iloc[0]] if "text" in table and len(table) else table
 
 
 def _tokens(table: pd.DataFrame, strategy: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from interp.measurement import Measurement
 from interp.plots.arms import BY_CONSTRUCTION, arm_table, named
 from interp.plots.depth_profiles import depth_table
+from interp.plots.features import same_text
 from interp.plots.standing import share, span
 from interp.plots.swaps import swap_table
 
@@ -47,15 +48,47 @@ def swap_text(swaps: Measurement) -> TextTable:
 
 
 def feature_text(features: Measurement) -> TextTable:
-    """Per strategy, place and source: the held-out AUROC in base and in tuned."""
-    head = ["strategy", "at", "source", "AUROC in base", "AUROC in tuned", "tokens: strategy / others", "searched"]
+    """Per strategy, place and source: the held-out AUROC in base and in tuned, and what else tells a feature."""
+    head = ["strategy", "at", "source", "AUROC in base", "AUROC in tuned"]
+    more = {"d": "effect size in base", "position_matched": "at one position", "token_matched": "on one token"}
+    more = {column: name for column, name in more.items() if column in features.table}
+    head += [*more.values(), "tokens: strategy / others", "searched"]
     rows = []
-    for (strategy, at, source), group in features.table.groupby(["strategy", "at", "source"], sort=False):
+    table = same_text(features.table)
+    for (strategy, at, source), group in table.groupby(["strategy", "at", "source"], sort=False):
         read = {model: _auroc(group[group.model == model]) for model in ("base", "tuned")}
         first = group.iloc[0]
         tokens = f"{int(first.n_positive):,} / {int(first.n_negative):,}"
-        rows.append([str(strategy), str(at), str(source), read["base"], read["tuned"], tokens, str(first.n_searched)])
+        told = ["" if math.isnan(first[column]) else f"{first[column]:.2f}" for column in more]
+        cells = [str(strategy), str(at), str(source), read["base"], read["tuned"]]
+        rows.append([*cells, *told, tokens, str(first.n_searched)])
     return TextTable("Held-out AUROC with 95% intervals over problems; 0.5 is chance", head, rows)
+
+
+def cause_text(causes: Measurement) -> TextTable:
+    """Per strategy, source, edit and model: how far the strategy's probability moves, and how far under its twins."""
+    head = ["strategy", "what", "edit", "in", "probability before", "change", "twins: smallest to largest"]
+    head += ["share of twins as far", "KL elsewhere", "places"]
+    rows = []
+    for row in causes.table.itertuples():
+        change = f"{row.effect:+.2f} ({row.low:+.2f} to {row.high:+.2f})"
+        cells = [str(row.strategy), str(row.source), str(row.how), str(row.model), f"{row.before:.2f}", change]
+        twins = f"{row.controls_low:+.2f} to {row.controls_high:+.2f}"
+        rows.append([*cells, twins, f"{row.rank_p:.2f}", f"{row.kl:.3f}", str(row.n)])
+    n = int(causes.table.n_controls.max())
+    return TextTable(f"Changing one token's activation; {n} twins each, 95% intervals over problems", head, rows)
+
+
+def attack_text(attacks: Measurement) -> TextTable:
+    """Per feature and attack: how far its favourite tokens alone raise it."""
+    head = ["strategy", "at", "feature", "tokens put in", "how", "effect size", "with random tokens", "texts", "says"]
+    rows = []
+    for row in attacks.table.itertuples():
+        size = "" if math.isnan(row.d) else f"{row.d:.2f} ({row.low:.2f} to {row.high:.2f})"
+        control = "" if math.isnan(row.control) else f"{row.control:.2f}"
+        cells = [str(row.strategy), str(row.at), str(row.feature), str(row.tokens), str(row.attack)]
+        rows.append([*cells, size, control, str(row.n), str(row.says)])
+    return TextTable("Cohen's d of attacked against untouched texts, 95% intervals over problems", head, rows)
 
 
 def quality_text(sae_quality: Measurement) -> TextTable:
@@ -96,7 +129,9 @@ def _arm(row: Any) -> list[str]:
 
 
 def _auroc(rows: pd.DataFrame) -> str:
-    if len(rows) == 0 or math.isnan(rows.auroc.iloc[0]):
+    if len(rows) == 0:
+        return "not read"
+    if math.isnan(rows.auroc.iloc[0]):
         return "too few tokens"
     row = rows.iloc[0]
     return f"{row.auroc:.2f} ({row.low:.2f} to {row.high:.2f})"

@@ -17,7 +17,6 @@ TOKENS_AT_ONCE = 8_192
 Batch = tuple[list[int], Int[Tensor, "batch pos"], Int[Tensor, "batch pos"]]
 
 
-@torch.inference_mode()
 def activations(
     model: Any, readings: Sequence[Reading], hook: str, *, keep_first: bool = False
 ) -> Float[Tensor, "token d_in"]:
@@ -27,30 +26,50 @@ def activations(
     serves as an attention sink, its activation is the same for every text and can be larger than all others
     together. Raises on an unknown hook, on a text longer than the context and on activations that are not finite.
     """
-    hook = hook_name(model, hook)
-    layer = re.match(r"blocks\.(\d+)\.", hook)
-    stop_at_layer = int(layer[1]) + 1 if layer else None
-    rows: dict[int, Tensor] = {}
+    return activations_at(model, readings, [hook], keep_first=keep_first)[hook]
+
+
+@torch.inference_mode()
+def activations_at(
+    model: Any, readings: Sequence[Reading], hooks: Sequence[str], *, keep_first: bool = False
+) -> dict[str, Tensor]:
+    """The same at several hooks in one pass over the texts, by the names asked for."""
+    names = {hook: hook_name(model, hook) for hook in hooks}
+    layers = [re.match(r"blocks\.(\d+)\.", name) for name in names.values()]
+    stop_at_layer = max(int(layer[1]) for layer in layers if layer) + 1 if layers and all(layers) else None
+    rows: dict[str, dict[int, Tensor]] = {hook: {} for hook in hooks}
     for numbers, tokens, mask in batches(model, readings):
         _, cache = model.run_with_cache(
-            tokens, attention_mask=mask, names_filter=[hook], stop_at_layer=stop_at_layer, return_cache_object=False
+            tokens,
+            attention_mask=mask,
+            names_filter=list(names.values()),
+            stop_at_layer=stop_at_layer,
+            return_cache_object=False,
         )
-        if hook not in cache:
-            raise ValueError(f"hook {hook!r} exists but nothing passes through it in this model; choose another")
-        values = cache[hook]
-        if values.ndim != 3 or values.shape[:2] != tokens.shape:
-            raise ValueError(
-                f"hook {hook!r} gives shape {tuple(values.shape)}, features are read from [batch, pos, d_in]; "
-                "choose a hook such as blocks.L.hook_out"
-            )
-        for row, number in enumerate(numbers):
-            rows[number] = values[row, 0 if keep_first else 1 : len(readings[number].tokens)].float()
-    for number, values in rows.items():
-        if not values.isfinite().all():
-            raise ValueError(
-                f"activations at {hook!r} are not finite in the reading of problem {readings[number].problem!r}"
-            )
-    return torch.cat([rows[number] for number in range(len(readings))])
+        for hook, name in names.items():
+            values = _checked(cache, name, tokens)
+            for row, number in enumerate(numbers):
+                rows[hook][number] = values[row, 0 if keep_first else 1 : len(readings[number].tokens)].float()
+    for hook, found in rows.items():
+        for number, values in found.items():
+            if not values.isfinite().all():
+                raise ValueError(
+                    f"activations at {names[hook]!r} are not finite in the reading of problem "
+                    f"{readings[number].problem!r}"
+                )
+    return {hook: torch.cat([found[number] for number in range(len(readings))]) for hook, found in rows.items()}
+
+
+def _checked(cache: Any, hook: str, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_in"]:
+    if hook not in cache:
+        raise ValueError(f"hook {hook!r} exists but nothing passes through it in this model; choose another")
+    values = cache[hook]
+    if values.ndim != 3 or values.shape[:2] != tokens.shape:
+        raise ValueError(
+            f"hook {hook!r} gives shape {tuple(values.shape)}, features are read from [batch, pos, d_in]; "
+            "choose a hook such as blocks.L.hook_out"
+        )
+    return values
 
 
 def hook_name(model: Any, hook: str) -> str:

@@ -1,7 +1,10 @@
-"""Strategy features: the single SAE feature that best tells a strategy apart, in base and in tuned on the same text."""
+"""Strategy features: the SAE feature that best tells a strategy apart, in base and in tuned, beside its controls.
+
+Which text is read matters as much as which model reads it, so every score names both.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,99 +16,261 @@ from interp.measurement import Measurement
 from interp.pair import Pair
 from interp.sae.activations import activations, check_varied, digest_of
 from interp.sae.auroc import auroc_interval, aurocs
-from interp.sae.sites import Sites, content_sites, onset_sites, shuffled
+from interp.sae.directions import linear_probe, mean_difference, random_directions
+from interp.sae.sites import NothingToTell, Sites, places, shuffled
+from interp.sae.strength import cohens_d, discoveries, matched_auroc, rank_test
 from interp.sae.trained import TrainedSAE
 from interp.tasks.task import Reading
 
 MIN_TOKENS = 100
 """Fewer held-out positive or negative tokens than this and no AUROC is given."""
+SHUFFLES = 5
+"""How often strategy labels are dealt out anew."""
+FOUND = 0.05
+"""False discovery rate at which a feature counts as found."""
+
+Key = tuple[str, str]
+"""Which model reads, and whose text."""
+Scores = Mapping[Key, Float[Tensor, "site candidate"]]
+
+_NUMBERS = ("auroc", "low", "high", "d", "d_low", "d_high", "firing", "mean", "firing_others", "mean_others")
+_MATCHED = ("position_matched", "token_matched")
 
 
 def strategy_features(
-    pair: Pair, sae: TrainedSAE, readings: Sequence[Reading], *, n_random: int | None = None, seed: int = 0
+    pair: Pair,
+    sae: TrainedSAE,
+    texts: Mapping[str, Sequence[Reading]],
+    *,
+    others: Mapping[str, tuple[Any, TrainedSAE]] | None = None,
+    chosen_in: Literal["base", "tuned"] = "base",
+    n_random: int | None = None,
+    seed: int = 0,
 ) -> Measurement:
     """For each strategy the best feature of the SAE, scored on problems it was not chosen on, in both models.
 
-    Half of the problems (by a hash of their name) choose feature and sign by AUROC in base; the other half give
-    the AUROC, with a 95% interval over problems, of that same feature in base and in tuned, which read the same
-    text. The baselines go through the same choice and the same scoring: the best raw dimension, the best of
-    `n_random` random directions (as many as the SAE has features), and the SAE's features under strategy labels
-    shuffled between stretches. A feature that does not beat them says nothing that the activations did not.
+    `texts` names who wrote what ("base", "tuned"). On the first of them, half of the problems (by a hash of their
+    name) choose feature and sign by AUROC in base; the other half score that feature in both models, on every text.
+    Rows with the first text compare the models on the same words; (base, base's text) against (tuned, tuned's text)
+    is each on its own, where what was written differs as well.
 
-    Rows: `at` "onset" compares the tokens just before a strategy opens with those before another opens; `at`
-    "content" compares digits (or words) inside the strategy's stretches with those inside others'. `sign` -1 means
-    that the feature is lower on the strategy. `firing` and `mean` describe held-out positive tokens: how often the
-    feature is above zero and its mean there. With fewer than 100 positive or negative held-out tokens `auroc` is NaN.
+    Columns: `auroc` with a 95% interval over problems; `d`, Cohen's d with its interval; `firing` (share above zero)
+    and `mean` on the strategy's tokens and on the `_others`; `position_matched` and `token_matched`, the AUROC over
+    pairs at the same position, of the same token. For the SAE, on the first text: `p` (Mann-Whitney by problem) of
+    the feature, its `q` over all `n_searched` features and strategies of the place, and `n_found`, how many of the
+    strategy's features have q below 0.05. `sign` -1 means that the feature is lower on the strategy.
 
-    The SAE may have been trained on texts of either half, since training sees no labels. Memory: d_sae floats for
-    every compared token and model.
+    Baselines through the same choice and scoring, as `source`: the best raw dimension, the best of `n_random` random
+    directions (as many as the SAE has features), the difference of means and a linear probe (fitted with the labels
+    of the search half), and shuffled labels, the mean of five draws whose range stands as the interval. `others` adds
+    more SAEs by name, each with a model to read instead of base, or None: a second seed, one of an untrained model,
+    of whose activations a linear probe is added too. `chosen_in` "tuned" asks the other way round: what tells the
+    strategies in tuned, and what of it is in base.
+
+    `at` "onset" compares the tokens before a strategy opens with those before another opens; "content" compares
+    digits (or words) inside the strategy's stretches with those outside. With fewer than 100 positive or negative
+    held-out tokens the numbers are NaN. Memory: d_sae floats for every compared token, model and text.
     """
-    x = {name: activations(model, readings, sae.hook) for name, model in pair.models.items()}
-    for values in x.values():
-        check_varied(values, sae.hook)
-    n_random = sae.d_sae if n_random is None else n_random
-    directions = torch.randn(x["base"].shape[1], n_random, generator=torch.Generator().manual_seed(seed))
-    directions = (directions / directions.norm(dim=0)).to(x["base"].device)
+    first = next(iter(texts))
+    numbers = {name: _read(pair, readings, sae.hook) for name, readings in texts.items()}
+    sites = {name: {s.at: s for s in places(readings)} for name, readings in texts.items() if name == first}
     rows: list[dict[str, Any]] = []
-    for sites in (onset_sites(readings), content_sites(readings)):
-        at_sites = {name: values[torch.from_numpy(sites.row).to(values.device)] for name, values in x.items()}
-        encoded = {name: sae.encode(values) for name, values in at_sites.items()}
-        mixed = shuffled(sites, seed=seed)
-        for source, where, scores in (
-            ("sae", sites, encoded),
-            ("raw dimension", sites, at_sites),
-            ("random direction", sites, {name: values @ directions for name, values in at_sites.items()}),
-            ("shuffled labels", mixed, encoded),
-        ):
-            rows += [{"at": sites.at, "source": source, **row} for row in best_candidates(where, scores, seed=seed)]
-    table = pd.DataFrame(rows).astype({"feature": "Int64", "sign": "Int64"})
-    made_with = pair.made_with(sae=dict(sae.trained_on), readings=digest_of(readings), n_random=n_random, seed=seed)
+    for at, here in sites[first].items():
+        told = {first: here, **{name: found for name in texts if name != first and (found := _at(texts[name], at))}}
+        x = {
+            (model, name): numbers[name][model][_rows(sites_here)]
+            for name, sites_here in told.items()
+            for model in sorted(pair.models, key=lambda model: model != chosen_in)
+        }
+        rows += [{"at": at, **row} for row in _sources(sae, told, x, n_random or sae.d_sae, seed)]
+        for source, (model, other) in (others or {}).items():
+            rows += [{"at": at, **row} for row in _other(source, model, other, told, x, texts[first], seed)]
+    table = pd.DataFrame(rows).astype({"feature": "Int64", "sign": "Int64", "n_found": "Int64"})
+    made_with = pair.made_with(
+        sae=dict(sae.trained_on),
+        others={source: dict(other.trained_on) for source, (_, other) in (others or {}).items()},
+        readings={name: digest_of(readings) for name, readings in texts.items()},
+        n_random=n_random or sae.d_sae,
+        shuffles=SHUFFLES,
+        seed=seed,
+    )
     return Measurement("features", "AUROC on held-out problems", table, made_with)
 
 
-def best_candidates(
-    sites: Sites, scores: Mapping[str, Float[Tensor, "site candidate"]], *, seed: int = 0
+def _read(pair: Pair, readings: Sequence[Reading], hook: str) -> dict[str, Float[Tensor, "token d_in"]]:
+    x = {name: activations(model, readings, hook) for name, model in pair.models.items()}
+    for values in x.values():
+        check_varied(values, hook)
+    return x
+
+
+def _at(readings: Sequence[Reading], at: str) -> Sites | None:
+    """The sites of a further text; None where it holds one strategy alone, as that of a tuned model may."""
+    try:
+        return next((sites for sites in places(readings) if sites.at == at), None)
+    except NothingToTell:
+        return None
+
+
+def _rows(sites: Sites) -> Int[Tensor, " site"]:
+    return torch.from_numpy(sites.row)
+
+
+def _sources(sae: TrainedSAE, sites: Mapping[str, Sites], x: Scores, n_random: int, seed: int) -> list[dict[str, Any]]:
+    """The rows of the SAE and of the baselines that need nothing but the same activations."""
+    here = next(iter(sites.values()))
+    first = x[next(iter(x))]
+    positive = torch.from_numpy(np.stack([here.strategy == strategy for strategy in here.strategies], 1))
+    search = torch.from_numpy(~here.held_out)
+    directions = {
+        "random direction": random_directions(first.shape[1], n_random, seed=seed).to(first.device),
+        "difference of means": mean_difference(first[search], positive[search]),
+        "linear probe": linear_probe(first[search], positive[search]),
+    }
+    encoded = {key: sae.encode(values) for key, values in x.items()}
+    rows = [{"source": "sae", **row} for row in best_candidates(sites, encoded, seed=seed, test=True)]
+    rows += [{"source": "raw dimension", **row} for row in best_candidates(sites, x, seed=seed)]
+    for source, matrix in directions.items():
+        scores = {key: values @ matrix for key, values in x.items()}
+        fitted = source != "random direction"
+        rows += [{"source": source, **row} for row in best_candidates(sites, scores, seed=seed, fitted=fitted)]
+    return rows + [{"source": "shuffled labels", **row} for row in _shuffles(sites, encoded, seed)]
+
+
+def _other(
+    source: str,
+    model: Any,
+    sae: TrainedSAE,
+    sites: Mapping[str, Sites],
+    x: Scores,
+    readings: Sequence[Reading],
+    seed: int,
 ) -> list[dict[str, Any]]:
-    """Each strategy's best candidate by AUROC on base's search half, scored on the held-out half of every model."""
-    strategies = sorted(set(sites.strategy.tolist()))
-    positive = np.stack([sites.strategy == strategy for strategy in strategies], 1)
-    search, held_out = ~sites.held_out, sites.held_out
-    found = aurocs(scores["base"][torch.from_numpy(search)], torch.from_numpy(positive[search]))
+    """The rows of another SAE; with a model of its own, only of that one, and with a probe of it."""
+    if model is None:
+        scores = {key: sae.encode(values) for key, values in x.items()}
+        return [{"source": source, **row} for row in best_candidates(sites, scores, seed=seed)]
+    chosen_on = next(iter(x))
+    here = sites[chosen_on[1]]
+    read = activations(model, readings, sae.hook)[_rows(here)]
+    search = torch.from_numpy(~here.held_out)
+    positive = torch.from_numpy(np.stack([here.strategy == strategy for strategy in here.strategies], 1))
+    probe = linear_probe(read[search], positive[search])
+    rows = best_candidates(sites, {chosen_on: sae.encode(read)}, seed=seed)
+    probed = best_candidates(sites, {chosen_on: read @ probe}, fitted=True, seed=seed)
+    return [{"source": source, **row} for row in rows] + [
+        {"source": f"linear probe of an {source}", **row} for row in probed
+    ]
+
+
+def best_candidates(
+    sites: Mapping[str, Sites], scores: Scores, *, fitted: bool = False, test: bool = False, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Each strategy's best candidate on the search half of the first (model, text), scored on all held-out halves.
+
+    With `fitted`, candidate i was made for strategy i and nothing is searched. `test` adds p, q and the number found.
+    """
+    chosen_on = next(iter(scores))
+    here, first = sites[chosen_on[1]], scores[chosen_on]
+    positive = np.stack([here.strategy == strategy for strategy in here.strategies], 1)
+    search = torch.from_numpy(~here.held_out)
+    found = aurocs(first[search], torch.from_numpy(positive)[search])
+    tests = _tests(here, first, positive) if test else {}
     rows = []
-    for number, strategy in enumerate(strategies):
-        chosen = _choose(found[number])
-        for model, values in scores.items():
-            column = None if chosen is None else values[torch.from_numpy(held_out), chosen[0]].double().cpu().numpy()
-            row = _score(column, chosen[1] if chosen else 0, positive[held_out, number], sites.problem[held_out], seed)
-            feature, sign = chosen if chosen else (pd.NA, pd.NA)
-            what = {"strategy": strategy, "feature": feature, "sign": sign, "model": model}
-            rows.append({**what, **row, "n_searched": found.shape[1]})
+    for number, strategy in enumerate(here.strategies):
+        chosen = (number, 1) if fitted else _choose(found[number])
+        n_searched = 1 if fitted else found.shape[1]
+        feature, sign = chosen if chosen else (pd.NA, pd.NA)
+        for (model, text), values in scores.items():
+            where = sites[text]
+            column = None if chosen is None else values[torch.from_numpy(where.held_out), chosen[0]]
+            row = _score(column, chosen[1] if chosen else 0, strategy, where, seed)
+            told = {"p": np.nan, "q": np.nan, "n_found": pd.NA}
+            if test and chosen and (model, text) == chosen_on:
+                p, q = tests[strategy]
+                told = {"p": p[chosen[0]], "q": q[chosen[0]], "n_found": int((q < FOUND).sum())}
+            what = {"strategy": strategy, "feature": feature, "sign": sign, "model": model, "text": text}
+            rows.append({**what, **row, **told, "n_searched": n_searched})
     return rows
+
+
+def _tests(
+    sites: Sites, scores: Float[Tensor, "site candidate"], positive: Bool[np.ndarray, "site strategy"]
+) -> dict[str, tuple[Float[np.ndarray, " candidate"], Float[np.ndarray, " candidate"]]]:
+    """Per strategy p and q of every candidate on the held-out half; q counts all candidates and strategies."""
+    held_out = torch.from_numpy(sites.held_out)
+    problem = torch.from_numpy(sites.problem)[held_out]
+    p = [
+        rank_test(scores[held_out].cpu(), torch.from_numpy(column)[held_out], problem).numpy() for column in positive.T
+    ]
+    q = discoveries(np.concatenate(p)).reshape(len(p), -1)
+    return {strategy: (p[number], q[number]) for number, strategy in enumerate(sites.strategies)}
+
+
+def _shuffles(sites: Mapping[str, Sites], scores: Scores, seed: int) -> list[dict[str, Any]]:
+    """The same search under labels that mean nothing: the mean of several draws, their range as the interval."""
+    chosen_on = next(iter(scores))
+    here, first = sites[chosen_on[1]], scores[chosen_on]
+    mixed = [shuffled(here, seed=seed + draw).strategy for draw in range(SHUFFLES)]
+    positive = np.stack([labels == strategy for strategy in here.strategies for labels in mixed], 1)
+    search = torch.from_numpy(~here.held_out)
+    found = aurocs(first[search], torch.from_numpy(positive)[search])
+    rows = []
+    for number, strategy in enumerate(here.strategies):
+        columns = range(number * SHUFFLES, (number + 1) * SHUFFLES)
+        for key, values in scores.items():
+            if key[1] != chosen_on[1]:
+                continue
+            drawn = [_drawn(values, _choose(found[i]), positive[:, i], here) for i in columns]
+            told = {"auroc": np.mean(drawn), "low": np.min(drawn), "high": np.max(drawn), "n_searched": found.shape[1]}
+            half = positive[here.held_out, columns[0]]
+            sizes = {"n_positive": int(half.sum()), "n_negative": int((~half).sum())}
+            what = {"strategy": strategy, "feature": pd.NA, "sign": pd.NA, "model": key[0], "text": key[1]}
+            rows.append({**what, **told, **sizes, "n_found": pd.NA})
+    return rows
+
+
+def _drawn(
+    values: Float[Tensor, "site candidate"],
+    chosen: tuple[int, int] | None,
+    positive: Bool[np.ndarray, " site"],
+    sites: Sites,
+) -> float:
+    """AUROC of one draw's candidate on the held-out half."""
+    half = sites.held_out
+    if chosen is None or min(positive[half].sum(), (~positive[half]).sum()) < MIN_TOKENS:
+        return float("nan")
+    column = chosen[1] * values[torch.from_numpy(half), chosen[0]][:, None]
+    return float(aurocs(column, torch.from_numpy(positive[half])[:, None])[0, 0])
 
 
 def _choose(found: Float[Tensor, " candidate"]) -> tuple[int, int] | None:
     """The candidate farthest from 0.5 and its sign; none where the search half has only one kind of token."""
     if found.isnan().all():
         return None
-    best = int((found - 0.5).abs().argmax())
+    best = int((found - 0.5).abs().nan_to_num(-1).argmax())
     return best, 1 if found[best] >= 0.5 else -1
 
 
-def _score(
-    column: Float[np.ndarray, " token"] | None,
-    sign: int,
-    positive: Bool[np.ndarray, " token"],
-    problem: Int[np.ndarray, " token"],
-    seed: int,
-) -> dict[str, Any]:
+def _score(column: Tensor | None, sign: int, strategy: str, sites: Sites, seed: int) -> dict[str, Any]:
+    """All numbers of one candidate on the held-out half of one text."""
+    half = sites.held_out
+    positive, problem = sites.strategy[half] == strategy, sites.problem[half]
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     sizes = {"n_positive": n_positive, "n_negative": n_negative, "n_problems": len(np.unique(problem[positive]))}
-    nothing = dict.fromkeys(("auroc", "low", "high", "firing", "mean"), np.nan)
     if column is None or min(n_positive, n_negative) < MIN_TOKENS:
-        return {**nothing, **sizes}
-    values = torch.from_numpy(sign * column)[:, None]
-    auroc = float(aurocs(values, torch.from_numpy(positive)[:, None])[0, 0])
-    low, high = auroc_interval(sign * column, positive, problem, seed=seed)
-    on = column[positive]
-    found = {"auroc": auroc, "low": low, "high": high, "firing": float((on > 0).mean()), "mean": float(on.mean())}
-    return {**found, **sizes}
+        return {**dict.fromkeys((*_NUMBERS, *_MATCHED), np.nan), **sizes}
+    values = column.double().cpu().numpy()
+    score = sign * values
+    auroc = float(aurocs(torch.from_numpy(score)[:, None], torch.from_numpy(positive)[:, None])[0, 0])
+    low, high = auroc_interval(score, positive, problem, seed=seed)
+    d, d_low, d_high = cohens_d(score, positive, problem, seed=seed)
+    on, off = values[positive], values[~positive]
+    return {
+        **{"auroc": auroc, "low": low, "high": high, "d": d, "d_low": d_low, "d_high": d_high},
+        **{"firing": float((on > 0).mean()), "mean": float(on.mean())},
+        **{"firing_others": float((off > 0).mean()), "mean_others": float(off.mean())},
+        "position_matched": matched_auroc(score, positive, sites.position[half])[0],
+        "token_matched": matched_auroc(score, positive, sites.token[half])[0],
+        **sizes,
+    }

@@ -21,11 +21,7 @@ def splice(sae: TrainedSAE, edit: Edit | None = None, *, error_term: bool = Fals
 
     sae-lens' own `SAETransformerBridge` is not used: after its first run the hook point goes dead in silence.
     """
-    if sae.hook.endswith(".ln2.hook_in"):
-        raise ValueError(
-            f"{sae.hook!r} can be read but not spliced: an edit there reaches the MLP and not the skip connection; "
-            "use an SAE of a block's hook_out"
-        )
+    check_spliceable(sae.hook)
 
     def hook(activation: Tensor, hook: Any) -> Tensor:
         x = activation.float()
@@ -37,6 +33,15 @@ def splice(sae: TrainedSAE, edit: Edit | None = None, *, error_term: bool = Fals
         return first_kept(activation, out.to(activation.dtype)) if keep_first else out.to(activation.dtype)
 
     return sae.hook, hook
+
+
+def check_spliceable(hook: str) -> None:
+    """Refuse a hook that can be read but at which an edit does not reach the residual stream."""
+    if hook.endswith(".ln2.hook_in"):
+        raise ValueError(
+            f"{hook!r} can be read but not spliced: an edit there reaches the MLP and not the skip connection; "
+            "use an SAE of a block's hook_out"
+        )
 
 
 def ablate(hook: str, *, keep_first: bool = False) -> Hook:

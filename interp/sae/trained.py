@@ -27,6 +27,11 @@ class TrainedSAE:
     trained_on: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        if self.sae.cfg.normalize_activations == "expected_average_only_in":
+            raise ValueError(
+                f"the SAE for {self.hook!r} expects activations scaled by their average norm, which is not stored with "
+                "it; fold the scale into its weights first (sae_lens: fold_activation_norm_scaling_factor)"
+            )
         for name, tensor in self.sae.state_dict().items():
             if not tensor.isfinite().all():
                 raise ValueError(f"the SAE for {self.hook!r} is not finite in {name}; train it again with a smaller lr")
@@ -62,3 +67,55 @@ def load_sae(folder: Path) -> TrainedSAE:
         raise FileNotFoundError(f"{folder.name} holds no trained_on.json, so it is no SAE saved here; train one")
     facts = json.loads(record.read_text())
     return TrainedSAE(SAE.load_from_disk(folder).requires_grad_(False).eval(), facts["hook"], facts["trained_on"])
+
+
+def released_sae(pair: Any, release: str | Path, sae_id: str | None = None, *, any_model: bool = False) -> TrainedSAE:
+    """A published SAE of sae-lens, by release and id from its hub or from a directory, checked against the pair.
+
+    Its own hook (older names are translated), its normalisation (done inside its `encode`) and its rule for the begin
+    token hold. ValueError where it was trained on another model, unless `any_model`, at a hook that the pair does not
+    have or of another width, with both named; where it is not finite; where it needs a begin token and the pair's
+    tokenizer puts none. Fetching a release needs the network, a directory does not.
+    """
+    from sae_lens import SAE
+
+    from interp.sae.activations import hook_name
+
+    if sae_id is None:
+        if not (Path(release) / "cfg.json").exists():
+            raise FileNotFoundError(f"{Path(release).name} holds no cfg.json, so it is no SAE of sae-lens")
+        sae = SAE.load_from_disk(Path(release))
+    else:
+        sae = SAE.from_pretrained(str(release), sae_id)
+    facts = sae.cfg.metadata
+    if not getattr(facts, "hook_name", None):
+        raise ValueError(f"the SAE {release} does not say which hook it reads; it cannot be used")
+    ours, theirs = str(pair.base_checkpoint.name), getattr(facts, "model_name", None)
+    if theirs and not any_model and _model(theirs) != _model(ours):
+        raise ValueError(
+            f"the SAE was trained on {theirs}, base is {ours}; give an SAE of base, or any_model=True to read it anyway"
+        )
+    hook = hook_name(pair.base, facts.hook_name)
+    if (width := _width(pair, hook)) != sae.cfg.d_in:
+        raise ValueError(f"the SAE reads width {sae.cfg.d_in}, the pair's {hook!r} has {width}")
+    if getattr(facts, "prepend_bos", False) and pair.tokenizer.bos_token_id not in pair.encode("a"):
+        raise ValueError(
+            "the SAE reads texts behind a begin token, but the pair's tokenizer puts none; use another SAE"
+        )
+    told = {"release": Path(release).name, "id": sae_id, "hook": hook, "checkpoint": theirs, "model": "base"}
+    told |= {"architecture": sae.cfg.architecture(), "d_sae": int(sae.cfg.d_sae), "k": getattr(sae.cfg, "k", None)}
+    return TrainedSAE(sae.requires_grad_(False).eval(), hook, told)
+
+
+def _model(name: str) -> str:
+    """A model's name without its organisation, revision and case."""
+    return name.split("@")[0].split("/")[-1].lower()
+
+
+@torch.inference_mode()
+def _width(pair: Any, hook: str) -> int:
+    """The width of what passes a hook, by letting one token through."""
+    _, cache = pair.base.run_with_cache(
+        torch.zeros((1, 1), dtype=torch.long, device=pair.device), names_filter=[hook], return_cache_object=False
+    )
+    return int(cache[hook].shape[-1])

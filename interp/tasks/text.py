@@ -51,8 +51,8 @@ def readings(task: Task, tokenizer: Any) -> list[Reading]:
     """Prompt and worked response of every problem that has one, token by token, labelled by the spans.
 
     A token belongs to the span that holds its last visible character; the first one of a span is its `opener`, the
-    others are `text`. Tokens of the prompt are `prompt`, tokens outside every span `stray`. `tokenizer` is one of
-    transformers'; ValueError where it cannot say which characters a token covers.
+    others are `text`. Tokens outside every span are `text` of no strategy, those of the prompt `prompt`.
+    `tokenizer` is one of transformers'; ValueError where it cannot say which characters a token covers.
     """
     if not tokenizer.is_fast:
         raise ValueError(
@@ -73,7 +73,7 @@ def _reading(problem: Problem, tokenizer: Any) -> Reading:
         if start == end or visible < 0:
             labels.append(Label("none", "prompt" if visible < 0 or not labels else "end"))
         elif not inside:
-            labels.append(Label("none", "stray"))
+            labels.append(Label("none", "text"))
         else:
             role = "text" if inside[0] in opened else "opener"
             opened.add(inside[0])

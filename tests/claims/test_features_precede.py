@@ -1,136 +1,204 @@
-"""The features verdict on tables whose truth is planted."""
-
 import math
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from interp.claims.features_precede import features_precede_tuning
+from interp.claims.features_precede import features_precede_tuning, standings
 from interp.measurement import Measurement
 
-BASELINES = {"raw dimension": 0.75, "random direction": 0.70, "shuffled labels": 0.53}
+SAE = {"sae": 0.95, "raw dimension": 0.75, "random direction": 0.7, "difference of means": 0.78, "linear probe": 0.79}
+"""A feature that beats what it has to; no direction that tells the strategy."""
+DIRECTION = {"sae": 0.7, "raw dimension": 0.75, "random direction": 0.8, "difference of means": 0.9}
+"""A direction that tells it and no feature."""
+NOTHING = {"sae": 0.6, "raw dimension": 0.65, "random direction": 0.66, "difference of means": 0.68}
 
 
 def features(
-    strategies: dict[str, float | dict[str, float]], *, n_positive: int = 400, width: float = 0.02
+    strategies: dict[str, dict[str, float]], n_positive: int = 200, at: str = "onset", **columns: Any
 ) -> Measurement:
-    """AUROC of each strategy's SAE feature, or of several sources; intervals reach `width` to both sides."""
     rows = []
-    for strategy, planted in strategies.items():
-        of = {**BASELINES, **(planted if isinstance(planted, dict) else {"sae": planted})}
-        for source, auroc in of.items():
+    for strategy, aurocs in strategies.items():
+        for source, auroc in {"shuffled labels": 0.5, **aurocs}.items():
             for model in ("base", "tuned"):
-                row = {"strategy": strategy, "at": "onset", "source": source, "feature": 7, "model": model}
-                row |= {"auroc": auroc, "low": auroc - width, "high": min(1.0, auroc + width), "firing": 0.5}
-                rows.append(row | {"mean": 1.0, "n_positive": n_positive, "n_negative": 900, "n_searched": 512})
+                row = {"strategy": strategy, "at": at, "source": source, "model": model, "feature": 7, "sign": 1}
+                row |= {"text": "base", "auroc": auroc, "low": auroc - 0.02, "high": auroc + 0.02}
+                row |= {"d": 2.0, "d_low": 1.8, "d_high": 2.2, "position_matched": 0.9, "token_matched": 0.9}
+                rows.append(row | {"n_positive": n_positive, "n_negative": 900, "n_searched": 512} | columns)
     return Measurement("features", "held-out AUROC", pd.DataFrame(rows), {})
 
 
-def quality(base: float = 0.03, tuned: float = 0.05) -> Measurement:
+def quality(base: float = 0.03, tuned: float = 0.05, kl: float = 0.98) -> Measurement:
     rows = [
-        {"model": model, "bos": bos, "fvu": fvu * (1 if bos == "excluded" else 20)}
+        {"model": model, "bos": bos, "fvu": fvu * (1 if bos == "excluded" else 20), "kl_recovered": kl}
         for model, fvu in (("base", base), ("tuned", tuned))
         for bos in ("excluded", "included")
     ]
     return Measurement("sae_quality", "shares", pd.DataFrame(rows), {})
 
 
-def test_features_that_beat_their_baselines_support_it() -> None:
-    verdict = features_precede_tuning(features({"step": 0.95, "back": 0.9, "plan": 0.93}), quality())
-    assert verdict.says == "supported"
-    assert (verdict.estimate, verdict.n) == (1.0, 3)
-    assert verdict.low is not None and verdict.low < 0.5
+def causes(effects: dict[tuple[str, str, str], float], at: str = "onset", rank_p: float = 1 / 21) -> Measurement:
+    """Effects by (strategy, source, model); what is not named does nothing."""
+    rows = []
+    for strategy in dict.fromkeys(key[0] for key in effects):
+        for source in ("sae feature", "difference of means"):
+            for model in ("base", "tuned"):
+                effect = effects.get((strategy, source, model), 0.0)
+                for how, sign in (("add", 1), ("clamp", 0.5), ("ablate", -0.5)):
+                    value, width = sign * effect, 0.02
+                    row = {"strategy": strategy, "at": at, "source": source, "model": model, "how": how}
+                    row |= {"effect": value, "low": value - width, "high": value + width}
+                    row |= {"controls_low": -0.01, "controls_high": 0.01}
+                    rows.append(row | {"rank_p": rank_p if effect else 0.6})
+    return Measurement("causes", "change in probability", pd.DataFrame(rows), {})
+
+
+def word(*measured: Measurement, **more: Measurement) -> str:
+    [one] = standings(measured[0], quality(), *measured[1:], **more)
+    return one.word
+
+
+def both(strategy: str, source: str, base: float, tuned: float) -> dict[tuple[str, str, str], float]:
+    return {(strategy, source, "base"): base, (strategy, source, "tuned"): tuned}
+
+
+def test_a_feature_that_tells_and_moves_base_precedes_tuning() -> None:
+    told, moved = features({"step": SAE}), causes(both("step", "sae feature", 0.3, 0.3))
+    verdict = features_precede_tuning(told, quality(), moved)
+    assert (verdict.says, verdict.estimate, verdict.n) == ("supported", 1.0, 1)
     for sentence in (
-        "step at onset: pre-existing",
-        "the best of 512 features 0.950 (0.930 to 0.970), which beats the best raw dimension, 0.750",
-        "Not tested here: whether a feature causes anything",
+        "step at onset: pre-existing and causal",
+        "the best of 512 features 0.950 (0.930 to 0.970), which beats its strongest control, raw dimension, 0.750",
+        "adding the feature changes the strategy's probability by 0.30 (0.28 to 0.32) (twins -0.01 to +0.01)",
         "What would change our mind",
     ):
         assert sentence in verdict.because
 
 
-def test_strategies_without_a_feature_contradict_it() -> None:
-    verdict = features_precede_tuning(features({"step": 0.6, "back": 0.7}), quality())
-    assert verdict.says == "contradicted"
-    assert verdict.estimate == 0.0
-    assert "step at onset: not found" in verdict.because
-    assert "by a direction that is no feature" not in verdict.because
+def test_a_direction_counts_where_no_feature_does() -> None:
+    told, moved = features({"step": DIRECTION}), causes(both("step", "difference of means", 0.2, 0.2))
+    [one] = standings(told, quality(), moved)
+    assert (one.word, one.carrier) == ("pre-existing and causal", "difference of means")
+    assert "which loses to its strongest control, random direction" in one.because
+    assert "a direction fitted with labels (difference of means) tells it with 0.900" in one.because
+    other = causes(both("step", "sae feature", 0.2, 0.2))
+    assert word(told, other) == "undecided", "the effect has to be that of what tells the strategy"
 
 
-def test_a_feature_that_loses_to_a_random_direction_is_not_one() -> None:
-    verdict = features_precede_tuning(features({"step": {"sae": 0.9, "random direction": 0.97}}), quality())
-    assert verdict.says == "contradicted"
-    assert "which loses to the best random direction, 0.970" in verdict.because
-    assert "Base does tell step apart (AUROC 0.8 or more), by a direction that is no feature." in verdict.because
+def test_what_only_tuned_uses_is_repurposed() -> None:
+    told = features({"step": SAE})
+    assert word(told, causes(both("step", "sae feature", 0.0, 0.3))) == "pre-existing but inert in base (repurposed)"
+    verdict = features_precede_tuning(told, quality(), causes(both("step", "sae feature", 0.0, 0.3)))
+    assert (verdict.says, verdict.estimate) == ("contradicted", 0.0)
 
 
-def test_a_feature_level_with_a_baseline_is_unclear() -> None:
-    verdict = features_precede_tuning(features({"step": {"sae": 0.93, "raw dimension": 0.92}}), quality())
-    assert verdict.says == "undecided"
-    assert "step at onset: unclear" in verdict.because
-    assert "which is not clearly above the best raw dimension" in verdict.because
+def test_what_neither_uses_or_what_random_twins_do_too_is_undecided() -> None:
+    told = features({"step": SAE})
+    assert word(told, causes(both("step", "sae feature", 0.0, 0.0))) == "undecided"
+    assert word(told, causes(both("step", "sae feature", 0.3, 0.3), rank_p=0.2)) == "undecided"
+    assert word(told, causes(both("step", "sae feature", 0.03, 0.03))) == "undecided", "too small to notice"
+    assert word(told) == "undecided", "causes were not measured"
+    assert features_precede_tuning(told, quality()).says == "undecided"
 
 
-def test_good_labels_alone_are_not_enough_if_shuffled_ones_do_as_well() -> None:
-    verdict = features_precede_tuning(features({"step": {"sae": 0.93, "shuffled labels": 0.92}}), quality())
-    assert verdict.says == "undecided"
+def test_what_nothing_in_base_tells_is_not_called_new_without_a_look_at_tuned() -> None:
+    told, moved = features({"step": NOTHING}), causes(both("step", "sae feature", 0.3, 0.3))
+    [one] = standings(told, quality(), moved)
+    assert one.word == "undecided" and "nothing in base tells it" in one.because
 
 
-def test_strategies_that_differ_leave_it_undecided_and_are_listed() -> None:
-    verdict = features_precede_tuning(features({"step": 0.95, "back": 0.6, "plan": {"sae": 0.81}}), quality())
-    assert verdict.says == "undecided"
-    assert verdict.estimate == pytest.approx(1 / 3)
-    assert "pre-existing for step, not found for back and unclear for plan" in verdict.because
+def news(cosine: float, base: float, *, told: float = 0.95) -> Measurement:
+    table = causes(both("Z", "sae feature", base, 0.4), at="content").table
+    return Measurement("news", "", table.assign(told_low=told, cosine=cosine, seed_low=0.6, random_high=0.5), {})
 
 
-def test_only_strategies_without_a_feature_are_said_to_be_read_by_another_direction() -> None:
-    by_direction = {"sae": 0.6, "random direction": 0.95}
-    verdict = features_precede_tuning(
-        features({"step": {"sae": 0.99, "raw dimension": 0.9}, "back": by_direction}), quality()
+def test_new_needs_a_feature_of_tuned_without_match_and_a_base_that_does_not_move() -> None:
+    told = features({"Z": NOTHING}, at="content")
+    moved = causes(both("Z", "sae feature", 0.0, 0.0), at="content")
+    [one] = standings(told, quality(), moved, news=news(0.3, 0.0))
+    assert one.word == "new" and "no match in base's (cosine 0.30" in one.because
+    assert word(told, moved, news=news(0.9, 0.0)) != "new", "matched in base's SAE"
+    assert word(told, moved, news=news(0.3, 0.3)) != "new", "it moves base"
+    assert word(told, moved, news=news(0.3, 0.0, told=0.6)) != "new", "it tells nothing in tuned"
+    assert features_precede_tuning(told, quality(), moved, news=news(0.3, 0.0)).says == "contradicted"
+
+
+def test_amplified_needs_intervals_apart_on_the_same_text() -> None:
+    moved = causes(both("step", "sae feature", 0.3, 0.3))
+    table = features({"step": SAE}).table
+    stronger = table.assign(d_low=table.d_low.where(table.model == "base", 2.5))
+    assert word(Measurement("features", "", stronger, {}), moved) == "amplified"
+    elsewhere = pd.concat([table, stronger.assign(text="tuned")])
+    assert word(Measurement("features", "", elsewhere, {}), moved) == "pre-existing and causal", "its own text"
+
+
+def test_a_token_detector_is_called_one_by_either_attack() -> None:
+    moved = causes(both("step", "sae feature", 0.3, 0.3))
+    fired = pd.DataFrame([{"strategy": "step", "at": "onset", "attack": "insert", "says": "token-driven"}])
+    attacks = Measurement("attacks", "", fired, {})
+    assert word(features({"step": SAE}), moved, attacks) == "token detector"
+    quiet = Measurement("attacks", "", fired.assign(says="context-dependent"), {})
+    assert word(features({"step": SAE}), moved, quiet) == "pre-existing and causal"
+    assert word(features({"step": SAE}, token_matched=0.52), moved, quiet) == "token detector"
+    by_direction = features({"step": {**SAE, "difference of means": 0.9}})
+    both_move = causes(both("step", "difference of means", 0.3, 0.3))
+    [one] = standings(by_direction, quality(), both_move, attacks)
+    assert (one.word, one.carrier) == ("pre-existing and causal", "difference of means"), (
+        "the direction is not attacked"
     )
-    assert verdict.says == "undecided"
-    assert "Base does tell back apart" in verdict.because
 
 
-def test_a_strategy_counts_once_and_by_its_better_place() -> None:
-    onset, content = features({"step": 0.95}).table, features({"step": 0.6}).table.assign(at="content")
-    both = Measurement("features", "held-out AUROC", pd.concat([onset, content]), {})
-    verdict = features_precede_tuning(both, quality())
-    assert (verdict.says, verdict.n) == ("supported", 1)
-    assert "step in content: not found" in verdict.because
+@pytest.mark.parametrize("control", ["raw dimension", "random direction", "shuffled labels", "untrained model"])
+def test_a_feature_has_to_beat_every_control(control: str) -> None:
+    moved = causes(both("step", "sae feature", 0.3, 0.3))
+    assert word(features({"step": {**SAE, control: 0.93}}), moved) == "undecided"
 
 
-def test_too_few_positive_tokens_give_no_verdict_on_that_strategy() -> None:
-    few, many = features({"plan": 0.5}, n_positive=40).table, features({"step": 0.95}).table
-    verdict = features_precede_tuning(Measurement("features", "held-out AUROC", pd.concat([few, many]), {}), quality())
-    assert (verdict.says, verdict.n) == ("supported", 1)
-    assert "plan at onset: 40 positive tokens, fewer than 100, no verdict." in verdict.because
-    alone = features_precede_tuning(features({"plan": 0.99}, n_positive=40), quality())
-    assert (alone.says, alone.n, alone.estimate) == ("undecided", 0, None)
+def test_a_direction_has_to_beat_a_probe_of_an_untrained_model() -> None:
+    moved = causes(both("step", "difference of means", 0.3, 0.3))
+    assert word(features({"step": {**DIRECTION, "linear probe of an untrained model": 0.6}}), moved) != "undecided"
+    assert word(features({"step": {**DIRECTION, "linear probe of an untrained model": 0.89}}), moved) == "undecided"
 
 
-def test_an_auroc_without_an_interval_gives_no_verdict() -> None:
-    table = features({"step": 0.95}).table.assign(low=math.nan)
-    verdict = features_precede_tuning(Measurement("features", "held-out AUROC", table, {}), quality())
-    assert (verdict.says, verdict.n) == ("undecided", 0)
-
-
-@pytest.mark.parametrize(("base", "tuned"), [(0.31, 0.2), (0.1, 0.35), (0.02, 0.07), (0.1, 0.02)])
-def test_an_sae_that_does_not_fit_both_models_is_invalid(base: float, tuned: float) -> None:
-    verdict = features_precede_tuning(features({"step": 0.99}), quality(base, tuned))
+@pytest.mark.parametrize(("base", "tuned", "kl"), [(0.31, 0.2, 0.9), (0.1, 0.35, 0.9), (0.02, 0.07, 0.7)])
+def test_an_sae_that_does_not_fit_both_models_is_invalid(base: float, tuned: float, kl: float) -> None:
+    verdict = features_precede_tuning(features({"step": SAE}), quality(base, tuned, kl))
     assert (verdict.says, verdict.estimate) == ("undecided", None)
     assert verdict.because.startswith("SAE invalid")
     assert f"leaves {base:.3f} of the variance unexplained in base and {tuned:.3f} in tuned" in verdict.because
 
 
-def test_a_feature_that_is_lower_on_the_strategy_is_called_so() -> None:
-    table = features({"step": 0.95}).table.assign(sign=-1)
-    verdict = features_precede_tuning(Measurement("features", "held-out AUROC", table, {}), quality())
-    assert "features (lower on the strategy) 0.950" in verdict.because
+def test_strategies_that_differ_leave_it_undecided_and_are_listed() -> None:
+    told = features({"step": SAE, "back": SAE, "plan": NOTHING})
+    moved = causes({**both("step", "sae feature", 0.3, 0.3), **both("back", "sae feature", 0.0, 0.3)})
+    verdict = features_precede_tuning(told, quality(), moved)
+    assert verdict.says == "undecided" and verdict.estimate == pytest.approx(1 / 3)
+    lead = verdict.because.split(". ")[0]
+    for part in ("pre-existing and causal for step", "(repurposed) for back", "undecided for plan"):
+        assert part in lead
+
+
+def test_a_strategy_counts_once_and_by_its_better_place() -> None:
+    table = pd.concat([features({"step": NOTHING}, at="content").table, features({"step": SAE}).table])
+    moved = causes(both("step", "sae feature", 0.3, 0.3))
+    [one] = standings(Measurement("features", "", table, {}), quality(), moved)
+    assert one.word == "pre-existing and causal" and one.because.startswith("step at onset")
+
+
+def test_too_few_positive_tokens_give_no_verdict_on_that_strategy() -> None:
+    table = pd.concat([features({"plan": SAE}, n_positive=40).table, features({"step": SAE}).table])
+    moved = causes({**both("step", "sae feature", 0.3, 0.3), **both("plan", "sae feature", 0.3, 0.3)})
+    verdict = features_precede_tuning(Measurement("features", "", table, {}), quality(), moved)
+    assert (verdict.says, verdict.n) == ("supported", 1)
+    assert "plan at onset: 40 positive tokens, fewer than 100, no verdict." in verdict.because
+    alone = features_precede_tuning(features({"plan": SAE}, n_positive=40), quality(), moved)
+    assert (alone.says, alone.n, alone.estimate) == ("undecided", 0, None)
+    without = Measurement("features", "", features({"step": SAE}).table.assign(low=math.nan), {})
+    assert (features_precede_tuning(without, quality(), moved).n) == 0
 
 
 def test_a_missing_or_doubled_baseline_is_named() -> None:
-    table = features({"step": 0.95}).table
+    table = features({"step": SAE}).table
     without = table[table["source"] != "random direction"]
     with pytest.raises(ValueError, match="strategy 'step' at 'onset' has 0 rows of 'random direction' in base"):
         features_precede_tuning(Measurement("features", "held-out AUROC", without, {}), quality())
@@ -141,10 +209,10 @@ def test_a_missing_or_doubled_baseline_is_named() -> None:
 def test_quality_of_both_models_is_needed() -> None:
     one = quality().table.query("model == 'base'")
     with pytest.raises(ValueError, match="has to hold base and tuned once each"):
-        features_precede_tuning(features({"step": 0.95}), Measurement("sae_quality", "shares", one, {}))
+        features_precede_tuning(features({"step": SAE}), Measurement("sae_quality", "shares", one, {}))
 
 
 def test_saved_and_read_again_it_is_the_same_verdict(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    made = (features({"step": 0.95, "back": 0.6}), quality())
+    made = (features({"step": SAE, "back": NOTHING}), quality(), causes(both("step", "sae feature", 0.3, 0.3)))
     again = [Measurement.load(measurement.save(tmp_path)) for measurement in made]
     assert features_precede_tuning(*again) == features_precede_tuning(*made)

@@ -30,6 +30,22 @@ def edited(tmp_path: Path) -> Callable[[Path, Edits], Path]:
     return edit
 
 
+@pytest.fixture
+def rewritten(tmp_path: Path) -> Callable[[Path, Callable[[dict[str, Tensor]], dict[str, Tensor]]], Path]:
+    """`rewritten(checkpoint, function)`: a copy whose tensors are what the function makes of them all."""
+
+    def rewrite(source: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Path:
+        folder = tmp_path / f"rewritten-{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(source, folder)
+        tensors = {
+            name: tensor.contiguous() for name, tensor in change(load_file(source / "model.safetensors")).items()
+        }
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        return folder
+
+    return rewrite
+
+
 @pytest.fixture(scope="session")
 def readings() -> list[Reading]:
     """Twelve random texts of 2 to 24 tokens."""

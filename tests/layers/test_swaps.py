@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from interp.decoding import decode, greedy
-from interp.layers.swaps import block_swaps, swapped
+from interp.layers.swapping import swapped
+from interp.layers.swaps import block_swaps
 from interp.pair import Pair, load_pair
 from interp.tasks.task import Grade, Problem, Task
 
@@ -146,7 +147,8 @@ def repeat_task(pair: Pair, model: str, facts: Sequence[str] = ()) -> Task:
 
 
 def share_right(pair: Pair, task: Task) -> dict[tuple[str, str], float]:
-    return block_swaps(pair, task).table.groupby(["swapped", "direction"])["correct"].mean().to_dict()
+    table = block_swaps(pair, task).table
+    return table[table["axis"] == "answers"].groupby(["swapped", "direction"])["correct"].mean().to_dict()
 
 
 def test_only_the_third_that_changed_carries_the_answers(
@@ -168,17 +170,22 @@ def test_only_the_third_that_changed_carries_the_answers(
 def test_every_arm_of_a_model_with_itself_is_that_model(pair_of_same: Callable[[str], Pair]) -> None:
     pair = pair_of_same("qwen2")
     right = share_right(pair, repeat_task(pair, "base"))
-    assert len(right) == 14
+    assert len(right) == 16
     assert set(right.values()) == {1.0}
 
 
 def test_facts_are_asked_beside_answers_and_left_out_where_there_are_none(tiny_pair: Callable[[str], Pair]) -> None:
     pair = tiny_pair("llama")
     table = block_swaps(pair, repeat_task(pair, "base", ["fact 1 is", "fact 2 is"])).table
-    assert table.groupby("axis")["problem"].nunique().to_dict() == {"answers": 5, "facts": 2}
+    assert table.groupby("axis")["problem"].nunique().to_dict() == {
+        "answers": 5,
+        "facts": 2,
+        "output format": 5,
+        "strategy onset": 5,
+    }
     kept = table[(table["swapped"] == "nothing") & (table["direction"] == "tuned into base")]
-    assert kept["correct"].all()
-    assert set(block_swaps(pair, repeat_task(pair, "base")).table["axis"]) == {"answers"}
+    assert kept[kept["axis"].isin(["answers", "facts"])]["correct"].all()
+    assert "facts" not in set(block_swaps(pair, repeat_task(pair, "base")).table["axis"])
 
 
 def test_the_batch_makes_no_difference(tiny_pair: Callable[[str], Pair]) -> None:

@@ -109,9 +109,9 @@ def test_tensors_that_cannot_be_compared_are_named(
         measured(base, edited(base, {Q: lambda w: w[:-1]}))
     with pytest.raises(ValueError, match=f"tensor {Q} of tuned holds NaN or infinity"):
         measured(base, edited(base, {Q: lambda w: w / 0}))
-    with pytest.raises(ValueError, match="stored as float32 and float8_e4m3fn cannot be compared"):
+    with pytest.raises(ValueError, match="is stored as float32 and float8_e4m3fn, which cannot be compared"):
         measured(base, edited(base, {Q: lambda w: w.to(torch.float8_e4m3fn)}))
-    with pytest.raises(ValueError, match=r"only base has lm_head.weight, model.embed_tokens.weight.* and 34 more"):
+    with pytest.raises(ValueError, match=r"share no tensor: only base has lm_head.weight, model.embed.* and 34 more"):
         measured(base, tiny_checkpoint("gpt2", 0))
 
 
@@ -120,6 +120,55 @@ def test_whole_numbers_are_left_out_and_told(tiny_checkpoint: Callable[..., Path
     measurement = measured(base, base)
     assert measurement.made_with["not_numbers"] == [Q]
     assert Q not in set(measurement.table["tensor"])
+
+
+def test_a_tensor_without_a_partner_is_listed_and_left_out(
+    tiny_checkpoint: Callable[..., Path], edited: Callable[..., Path], rewritten: Callable[..., Path]
+) -> None:
+    base = tiny_checkpoint("llama", 0)
+    tuned = rewritten(base, lambda tensors: {("extra" if name == Q else name): t for name, t in tensors.items()})
+    measurement = measured(base, tuned)
+    assert (measurement.made_with["only_base"], measurement.made_with["only_tuned"]) == ([Q], ["extra"])
+    assert measurement.made_with["n_left_out"] == 2
+    assert Q not in set(measurement.table["tensor"])
+    assert (measurement.table[CHANGES] == 0).all(axis=None)
+    whole = measured(base, base)
+    assert (len(measurement.table), whole.made_with["n_left_out"]) == (len(whole.table) - 1, 0)
+
+
+def test_of_a_resized_vocabulary_the_shared_rows_are_compared(
+    tiny_checkpoint: Callable[..., Path], edited: Callable[..., Path]
+) -> None:
+    def grown(rows: torch.Tensor) -> torch.Tensor:
+        return torch.cat([rows, torch.full((3, 32), 9.0)])
+
+    base = tiny_checkpoint("llama", 0)
+    embed, head = "model.embed_tokens.weight", "lm_head.weight"
+    measurement = measured(base, edited(base, {embed: grown, head: lambda w: grown(2 * w)}))
+    rows = measurement.table.set_index("tensor")
+    assert rows.loc[[embed, head], "rows_compared"].tolist() == [64, 64]
+    assert rows.loc[[embed, head], "relative"].tolist() == [0, 1]
+    assert measurement.made_with["resized"][embed] == {"base": 64, "tuned": 67, "compared": 64}
+    assert (rows.drop(index=head)["relative"] == 0).all()
+    shrunk = measured(edited(base, {embed: grown}), base).table.set_index("tensor")
+    assert (shrunk.relative[embed], shrunk.rows_compared[embed]) == (0, 64)
+
+
+def test_a_scaled_norm_is_blamed_and_not_the_matrices_that_read_it(
+    tiny_checkpoint: Callable[..., Path], edited: Callable[..., Path]
+) -> None:
+    base = tiny_checkpoint("llama", 0)
+    tuned = edited(base, {"model.layers.1.input_layernorm.weight": lambda g: 1.1 * g})
+    raw = measured(base, tuned).table
+    lit = raw[raw["relative"] > 0]
+    assert lit[["layer", "component", "relative"]].values.tolist() == [[1, "ln1", pytest.approx(0.1, rel=1e-5)]]
+    folded = weight_change(open_checkpoint(base), open_checkpoint(tuned), fold=True).table
+    lit = folded[folded["relative"] > 0]
+    assert lit[["layer", "component", "folded"]].values.tolist() == [
+        [1, f"attn.{letter}", "times ln1"] for letter in "kqv"
+    ]
+    assert lit["relative"].to_numpy() == pytest.approx(0.1, rel=1e-5)
+    assert folded[folded["component"] == "ln1"]["folded"].unique().tolist() == ["moved into attn.q, attn.k, attn.v"]
 
 
 def test_round_trip_keeps_the_table(tiny_checkpoint: Callable[..., Path], tmp_path: Path) -> None:

@@ -138,6 +138,32 @@ def features(strategies: tuple[str, ...] = STRATEGIES, seed: int = 0) -> Measure
     return Measurement("features", "held-out AUROC", pd.DataFrame(rows), made_with(prompts="ef56", seed=0))
 
 
+def causes(strategies: tuple[str, ...] = STRATEGIES, seed: int = 0) -> Measurement:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for strategy in strategies:
+        for source, size in (("sae feature", 0.05), ("difference of means", 0.4)):
+            for how in ("add", "clamp", "ablate"):
+                for model in ("base", "tuned"):
+                    effect = (-1 if how == "ablate" else 1) * size + rng.uniform(-0.02, 0.02)
+                    row = {"strategy": strategy, "at": "onset", "source": source, "how": how, "model": model}
+                    row |= {"before": 0.2, "effect": effect, "low": effect - 0.05, "high": effect + 0.03}
+                    row |= {"controls_mean": 0.0, "controls_low": -0.04, "controls_high": 0.03, "rank_p": 1 / 21}
+                    rows.append(row | {"kl": 0.1, "elsewhere": 0.0, "n": 48, "n_controls": 20, "norm": 6.0})
+    unit = "change in the probability of a strategy's tokens"
+    return Measurement("causes", unit, pd.DataFrame(rows), made_with(seed=0))
+
+
+def attacks(strategies: tuple[str, ...] = STRATEGIES) -> Measurement:
+    rows = [
+        {"strategy": strategy, "at": "onset", "feature": 7, "attack": attack, "d": d, "low": d - 0.2, "high": d + 0.2}
+        | {"control": 0.1, "n": 60, "tokens": "<eos> wait", "says": "token-driven" if d > 1 else "context-dependent"}
+        for strategy, d in zip(strategies, (0.1, 1.4, np.nan), strict=False)
+        for attack in ("replace", "insert", "prepend", "strategy")
+    ]
+    return Measurement("attacks", "Cohen's d", pd.DataFrame(rows), made_with(seed=0))
+
+
 # arm -> (rate, accuracy as a share of the gap, routed share of the tokens)
 ARMS = {
     "base": (np.nan, 0.0, 0.0),

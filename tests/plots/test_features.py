@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from interp.plots.features import features
@@ -61,3 +62,12 @@ def test_a_strategys_name_is_text_and_not_markup(saved) -> None:
 def test_unknown_place(saved) -> None:
     with pytest.raises(ValueError, match="no features were read at 'middle', only at"):
         features(saved.features(), at="middle")
+
+
+def test_only_the_text_on_which_features_were_chosen_is_drawn(saved, traces) -> None:
+    measurement = saved.features()
+    own = measurement.table.assign(text="base")
+    both = pd.concat([own, own.assign(text="tuned", auroc=0.1, low=0.05, high=0.15)])
+    drawn = traces(features(dataclasses.replace(measurement, table=both), at="onset"))
+    for ours, theirs in zip(drawn, traces(features(measurement, at="onset")), strict=True):
+        np.testing.assert_array_equal(ours["x"], theirs["x"])

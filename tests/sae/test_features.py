@@ -8,16 +8,18 @@ from transformers import AutoModelForCausalLM
 
 from interp.measurement import Measurement
 from interp.pair import Pair, load_pair
+from interp.sae.directions import reinitialised
 from interp.sae.features import best_candidates, strategy_features
 from interp.sae.sites import Sites, is_held_out
-from interp.sae.train import fit_topk, train_sae
+from interp.sae.train import fit_sae, train_sae
 from interp.sae.trained import TrainedSAE
 from interp.tasks.task import Label
 
 COLUMNS = (
-    *("strategy", "at", "source", "feature", "model", "auroc", "low", "high", "firing", "mean"),
-    *("n_positive", "n_negative", "n_searched"),
+    *("strategy", "at", "source", "feature", "model", "text", "auroc", "low", "high", "firing", "mean"),
+    *("d", "d_low", "d_high", "position_matched", "token_matched", "n_positive", "n_negative", "n_searched"),
 )
+SOURCES = ("sae", "raw dimension", "random direction", "difference of means", "linear probe", "shuffled labels")
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,10 @@ def upper_pair(tiny_checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Pai
     return load_pair(tiny_checkpoint("llama", 0), folder)
 
 
+TESTED = ["p", "q", "n_found"]
+"""Only of the model in which features are chosen."""
+
+
 def base_and_tuned(table, columns=COLUMNS):
     parts = [table[table.model == model].drop(columns="model").reset_index(drop=True) for model in ("base", "tuned")]
     return parts[0], parts[1]
@@ -41,18 +47,16 @@ def base_and_tuned(table, columns=COLUMNS):
 
 @pytest.fixture(scope="module")
 def made(tiny_pair, small_sae, readings) -> Measurement:
-    return strategy_features(tiny_pair("llama"), small_sae, readings)
+    return strategy_features(tiny_pair("llama"), small_sae, {"both": readings})
 
 
 def test_table_has_a_row_per_strategy_place_source_and_model(made, small_sae):
     assert made.made_with["sae"] == dict(small_sae.trained_on)
     assert set(COLUMNS) <= set(made.table.columns)
     keys = made.table[["strategy", "at", "source", "model"]]
-    assert len(keys) == 4 * 2 * 4 * 2 and not keys.duplicated().any()
+    assert len(keys) == 4 * 2 * 6 * 2 and not keys.duplicated().any()
     searched = made.table.groupby("source").n_searched.unique().map(list).to_dict()
-    assert searched == {
-        "sae": [64], "raw dimension": [32], "random direction": [64], "shuffled labels": [64],
-    }  # fmt: skip
+    assert searched == dict(zip(SOURCES, ([64], [32], [64], [1], [1], [64]), strict=True))
     scored = made.table.dropna(subset="auroc")
     assert len(scored) and ((scored.low <= scored.auroc) & (scored.auroc <= scored.high)).all()
     base, tuned = base_and_tuned(made.table)
@@ -60,15 +64,15 @@ def test_table_has_a_row_per_strategy_place_source_and_model(made, small_sae):
 
 
 def test_a_pair_of_one_model_has_one_table(pair_of_same, small_sae, readings):
-    base, tuned = base_and_tuned(strategy_features(pair_of_same("llama"), small_sae, readings).table)
-    assert base.equals(tuned)
+    base, tuned = base_and_tuned(strategy_features(pair_of_same("llama"), small_sae, {"both": readings}).table)
+    assert base.drop(columns=TESTED).equals(tuned.drop(columns=TESTED))
 
 
 def test_below_the_tuned_blocks_the_same_text_gives_the_same_bits(upper_pair, small_sae, readings):
-    base, tuned = base_and_tuned(strategy_features(upper_pair, small_sae, readings).table)
-    assert base.equals(tuned)
+    base, tuned = base_and_tuned(strategy_features(upper_pair, small_sae, {"both": readings}).table)
+    assert base.drop(columns=TESTED).equals(tuned.drop(columns=TESTED))
     above = train_sae(upper_pair, readings, hook="blocks.3.hook_out", d_sae=32, k=4, samples=6_000)
-    base, tuned = base_and_tuned(strategy_features(upper_pair, above, readings).table)
+    base, tuned = base_and_tuned(strategy_features(upper_pair, above, {"both": readings}).table)
     assert not base.auroc.equals(tuned.auroc)
 
 
@@ -88,10 +92,13 @@ def test_strategies_independent_of_the_text_are_not_found(tiny_pair, small_sae, 
         return tuple(x if x.strategy == "none" else replace(x, strategy=str(coin[x.stretch])) for x in labels)
 
     by_coin = [replace(reading, labels=dealt(reading.labels)) for reading in readings]
-    table = strategy_features(tiny_pair("llama"), small_sae, by_coin).table
+    table = strategy_features(tiny_pair("llama"), small_sae, {"both": by_coin}).table
     assert set(table.strategy) == {"heads", "tails"} and table.auroc.notna().all()
     assert (table.auroc - 0.5).abs().max() < 0.1
     assert (table.low <= 0.5).mean() > 0.8
+    assert (table.position_matched.dropna() - 0.5).abs().max() < 0.15
+    told = table[(table.source == "sae") & (table.model == "base")]
+    assert (told.n_found == 0).all() and (told.q > 0.05).all(), "no discovery among 64 features"
 
 
 def test_few_tokens_give_their_number_and_no_auroc(tiny_pair, small_sae, readings):
@@ -99,7 +106,7 @@ def test_few_tokens_give_their_number_and_no_auroc(tiny_pair, small_sae, reading
         return tuple(replace(x, strategy="rare") if x.strategy == "plan" else x for x in labels)
 
     rare = [replace(r, labels=renamed(r.labels)) if n < 25 else r for n, r in enumerate(readings)]
-    table = strategy_features(tiny_pair("llama"), small_sae, rare).table.set_index("strategy").loc["rare"]
+    table = strategy_features(tiny_pair("llama"), small_sae, {"both": rare}).table.set_index("strategy").loc["rare"]
     scarce = table[table.source != "shuffled labels"]
     assert ((scarce.n_positive > 0) & (scarce.n_positive < 100)).all()
     assert scarce[["auroc", "low", "high", "firing", "mean"]].isna().all(axis=None)
@@ -110,7 +117,13 @@ def synthetic_sites(n_problems: int, per_problem: int, positive: np.ndarray) -> 
     held_out = np.array([is_held_out(f"p{number}") for number in range(n_problems)])[problem]
     n = len(problem)
     strategy = np.where(positive, "on", "off").astype(object)
-    return Sites("content", np.arange(n), strategy, np.arange(n), problem, held_out)
+    every = np.arange(n)
+    return Sites("content", every, strategy, every, problem, held_out, problem, every % per_problem, every % 7)
+
+
+def best(sites: Sites, scores: dict[str, torch.Tensor], **options) -> list[dict]:
+    """The candidates where both models read one text."""
+    return best_candidates({"t": sites}, {(model, "t"): values for model, values in scores.items()}, **options)
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +139,12 @@ def planted() -> tuple[torch.Tensor, torch.Tensor, Sites]:
 
 def test_a_planted_direction_is_found_and_beats_the_baselines(planted):
     direction, x, sites = planted
-    sae = TrainedSAE(fit_topk(x, d_sae=64, k=4, samples=80_000), "h", {})
-    rows = {row["strategy"]: row for row in best_candidates(sites, {"base": sae.encode(x)})}
+    sae = TrainedSAE(fit_sae(x, d_sae=64, k=4, samples=80_000), "h", {})
+    rows = {row["strategy"]: row for row in best(sites, {"base": sae.encode(x)}, test=True)}
     assert float(sae.sae.W_dec[rows["on"]["feature"]] @ direction) > 0.95
+    assert rows["on"]["q"] < 1e-6 and rows["on"]["n_found"] >= 1 and rows["on"]["d"] > 2
     assert rows["on"]["auroc"] > 0.97 and (rows["on"]["sign"], rows["off"]["sign"]) == (1, -1)
-    raw = {row["strategy"]: row for row in best_candidates(sites, {"base": x})}
+    raw = {row["strategy"]: row for row in best(sites, {"base": x})}
     assert raw["on"]["high"] < rows["on"]["low"]
 
 
@@ -145,7 +159,7 @@ def test_feature_and_sign_are_chosen_in_base_on_the_search_half_only(planted):
     base[~held_out, 1] -= 5 * on[~held_out]
     base[held_out, 2] += 5 * on[held_out]
     tuned[:, 0] += 5 * on
-    rows = [row for row in best_candidates(sites, {"base": base, "tuned": tuned}) if row["strategy"] == "on"]
+    rows = [row for row in best(sites, {"base": base, "tuned": tuned}) if row["strategy"] == "on"]
     assert [(row["feature"], row["sign"]) for row in rows] == [(1, -1), (1, -1)]
     assert all(abs(row["auroc"] - 0.5) < 0.1 for row in rows)
 
@@ -155,7 +169,7 @@ def test_firing_and_mean_are_of_held_out_positive_tokens():
     sites = synthetic_sites(100, 20, positive)
     scores = torch.where(torch.from_numpy(positive), 3.0, 1.0)[:, None]
     scores[::4] = 0.0
-    [off, on] = best_candidates(sites, {"base": scores})
+    [off, on] = best(sites, {"base": scores})
     assert (on["strategy"], on["firing"], on["mean"]) == ("on", 0.5, 1.5)
     assert (off["strategy"], off["firing"], off["mean"]) == ("off", 1.0, 1.0)
     assert on["n_positive"] == (positive & sites.held_out).sum() and on["n_negative"] == on["n_positive"]
@@ -165,4 +179,37 @@ def test_an_sae_of_another_width_is_refused(tiny_pair: Callable[[str], Pair], sm
     with pytest.raises(
         ValueError, match=r"the SAE reads width 32, the activations at 'blocks.2.mlp.in.hook_out' have 64"
     ):
-        strategy_features(tiny_pair("llama"), replace(small_sae, hook="blocks.2.mlp.in.hook_out"), readings)
+        wide = replace(small_sae, hook="blocks.2.mlp.in.hook_out")
+        strategy_features(tiny_pair("llama"), wide, {"both": readings})
+
+
+def test_each_text_is_read_by_both_models_and_chosen_on_the_first(tiny_pair, small_sae, readings, made):
+    texts = {"both": readings, "some": readings[::2]}
+    table = strategy_features(tiny_pair("llama"), small_sae, texts).table
+    first = table[table.text == "both"].drop(columns="text").reset_index(drop=True)
+    assert first.equals(made.table.drop(columns="text")), "a second text changes nothing on the first"
+    second = table[(table.text == "some") & (table.source == "sae")]
+    assert len(second) == 4 * 2 * 2
+    chosen = first[first.source == "sae"].drop_duplicates(["strategy", "at"]).set_index(["strategy", "at"]).feature
+    assert all(chosen[row.strategy, row.at] == row.feature for row in second.itertuples())
+
+
+def test_other_saes_and_an_untrained_model_stand_beside(tiny_pair, small_sae, readings):
+    pair = tiny_pair("llama")
+    fresh = reinitialised(pair.base)
+    others = {"second seed": (None, small_sae), "untrained model": (fresh, small_sae)}
+    table = strategy_features(pair, small_sae, {"both": readings}, others=others).table
+    ours = table[table.source == "sae"].drop(columns=["source", *TESTED]).reset_index(drop=True)
+    again = table[table.source == "second seed"].drop(columns=["source", *TESTED]).reset_index(drop=True)
+    assert ours.equals(again), "the same SAE under another name"
+    untrained = table[table.source.isin(["untrained model", "linear probe of an untrained model"])]
+    assert set(untrained.model) == {"base"} and untrained.auroc.notna().any()
+
+
+def test_chosen_in_tuned_is_the_swapped_pair(tiny_pair, small_sae, readings):
+    pair = tiny_pair("llama")
+    swapped = replace(pair, base=pair.tuned, tuned=pair.base)
+    ours = strategy_features(pair, small_sae, {"both": readings}, chosen_in="tuned").table
+    theirs = strategy_features(swapped, small_sae, {"both": readings}).table
+    theirs = theirs.assign(model=theirs.model.map({"base": "tuned", "tuned": "base"}))
+    assert ours.reset_index(drop=True).equals(theirs.reset_index(drop=True))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from interp.organisms.language import VOCABULARY
-from interp.sae.sites import content_sites, is_held_out, onset_sites, shuffled
+from interp.sae.sites import OTHER, content_sites, is_held_out, onset_sites, places, shuffled
 from interp.tasks.task import Label, Reading
 
 
@@ -70,3 +70,22 @@ def test_stretches_without_a_number_are_refused():
     reading = Reading("p", (1, 2, 3), (Label("none", "prompt"), Label("step", "text"), Label("back", "text")))
     with pytest.raises(ValueError, match="token 1 of problem 'p' belongs to strategy 'step' but to stretch -1"):
         content_sites([reading])
+
+
+def test_text_outside_every_strategy_is_what_one_strategy_is_told_from():
+    """A reader who labels one strategy and leaves the rest of the response unlabelled."""
+    labels = (Label("none", "prompt"), Label("none", "prompt"), Label("check", "text", 0), Label("none", "text"))
+    readings = [Reading(f"p{number}", (1, 5, 6, 7), labels) for number in range(20)]
+    [content] = places(readings)
+    assert content.at == "content" and content.strategies == ["check"]
+    assert set(content.strategy) == {"check", OTHER}
+    assert content.token.tolist() == [6, 7] * 20 and content.position.tolist() == [2, 3] * 20
+    assert content.reading.tolist() == np.repeat(np.arange(20), 2).tolist()
+    assert len(set(content.stretch)) == 40, "the text outside is a stretch of its own"
+
+
+def test_where_nothing_can_be_told_apart_no_place_is_left(readings):
+    unlabelled = [replace(r, labels=(Label("none", "text"),) * len(r.tokens)) for r in readings]
+    with pytest.raises(ValueError, match="no token is labelled as the content of a strategy"):
+        places(unlabelled)
+    assert [sites.at for sites in places(readings)] == ["onset", "content"]

@@ -3,7 +3,7 @@ import torch
 from sae_lens import SAE
 
 from interp.sae.quality import reconstruction
-from interp.sae.train import fit_topk, shuffled_batches, train_sae
+from interp.sae.train import fit_sae, shuffled_batches, train_sae, train_saes
 from interp.sae.trained import TrainedSAE, load_sae
 from interp.tasks.task import Reading
 
@@ -24,7 +24,7 @@ def planted() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def found(planted) -> TrainedSAE:
-    return TrainedSAE(fit_topk(planted[2], d_sae=48, k=3, samples=100_000), HOOK, {"k": 3})
+    return TrainedSAE(fit_sae(planted[2], d_sae=48, k=3, samples=100_000), HOOK, {"k": 3})
 
 
 def test_planted_directions_are_found(planted, found):
@@ -35,7 +35,7 @@ def test_planted_directions_are_found(planted, found):
 
 
 def test_size_of_the_activations_does_not_matter(planted, found):
-    large = TrainedSAE(fit_topk(1_000 * planted[2], d_sae=48, k=3, samples=100_000), HOOK, {"k": 3})
+    large = TrainedSAE(fit_sae(1_000 * planted[2], d_sae=48, k=3, samples=100_000), HOOK, {"k": 3})
     scaled, plain = reconstruction(large, 1_000 * planted[2]), reconstruction(found, planted[2])
     assert scaled["fvu"] == pytest.approx(plain["fvu"], rel=0.05)
 
@@ -43,14 +43,14 @@ def test_size_of_the_activations_does_not_matter(planted, found):
 def test_same_seed_same_weights_and_no_trace_in_the_global_generator(planted):
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    first, again, other = (fit_topk(planted[2], d_sae=48, k=3, samples=6_000, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (fit_sae(planted[2], d_sae=48, k=3, samples=6_000, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first.W_dec, again.W_dec) and torch.equal(first.W_enc, again.W_enc)
     assert not torch.equal(first.W_dec, other.W_dec)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_training_prints_nothing(planted, capfd):
-    fit_topk(planted[2], d_sae=48, k=3, samples=6_000)
+    fit_sae(planted[2], d_sae=48, k=3, samples=6_000)
     assert capfd.readouterr() == ("", "")
 
 
@@ -85,9 +85,9 @@ def test_batches_go_through_every_row_once_an_epoch():
 def test_what_cannot_be_trained_is_refused(planted, tiny_pair, readings):
     x = planted[2]
     with pytest.raises(ValueError, match="k is 9 but the SAE has only 8 features"):
-        fit_topk(x, d_sae=8, k=9, samples=10_000)
+        fit_sae(x, d_sae=8, k=9, samples=10_000)
     with pytest.raises(ValueError, match="samples is 1000, which is 3 batches of 256"):
-        fit_topk(x, d_sae=8, k=2, samples=1_000)
+        fit_sae(x, d_sae=8, k=2, samples=1_000)
     # At the embedding, texts that repeat one token differ nowhere.
     same = [Reading(r.problem, (1, 7, 7, 7), r.labels[:4]) for r in readings[:5]]
     with pytest.raises(ValueError, match=r"activations at 'embed.hook_out' are the same for all 15 tokens"):
@@ -104,3 +104,26 @@ def test_an_sae_that_is_not_finite_or_of_another_width_is_refused(found, tmp_pat
         found.encode(torch.zeros(2, 31))
     with pytest.raises(FileNotFoundError, match=r"holds no trained_on.json"):
         load_sae(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("kind", ["batchtopk", "jumprelu", "matryoshka"])
+def test_the_other_kinds_find_the_planted_directions_too(planted, kind):
+    directions, _, x = planted
+    sae = TrainedSAE(fit_sae(x, kind=kind, d_sae=48, k=3, samples=100_000), HOOK, {"k": 3})
+    told = reconstruction(sae, x)
+    assert (directions @ sae.sae.W_dec.T).max(1).values.median() > 0.8
+    assert told["fvu"] < 0.5 and 1 < told["l0"] < 9
+
+
+def test_a_kind_that_is_not_there(planted):
+    with pytest.raises(ValueError, match="there is no kind of SAE 'nested'; there are topk, batchtopk, jumprelu"):
+        fit_sae(planted[2], kind="nested", d_sae=48, k=3, samples=6_000)
+
+
+def test_several_hooks_in_one_pass_are_each_alone(tiny_pair, readings):
+    pair, asked = tiny_pair("llama"), {"d_sae": 16, "k": 2, "samples": 6_000}
+    together = train_saes(pair, readings[:60], hooks=["blocks.1.hook_out", "blocks.2.hook_resid_post"], **asked)
+    assert list(together) == ["blocks.1.hook_out", "blocks.2.hook_out"]
+    alone = train_sae(pair, readings[:60], hook="blocks.2.hook_out", **asked)
+    assert torch.equal(together["blocks.2.hook_out"].sae.W_dec, alone.sae.W_dec)
+    assert together["blocks.2.hook_out"].trained_on == alone.trained_on

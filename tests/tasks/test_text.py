@@ -122,7 +122,7 @@ def test_spans_become_labels_token_by_token(write: Write) -> None:
         *[("forward", "text", 0)] * 3,
         ("doubt", "opener", 1),
         ("doubt", "text", 1),
-        *[("none", "stray", -1)] * 2,
+        *[("none", "text", -1)] * 2,
     ]
     assert task.openers == ("Let", "Wait,")
 

@@ -1,0 +1,69 @@
+"""What a strategy's feature does to the next token when it is changed, beside random twins of the same change."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from interp.measurement import Measurement
+from interp.plots.theme import BASE, SHADE, TUNED, Role, finish, interval, panels
+
+_ROW = 26  # pixels
+_VERBS = {"add": "added", "clamp": "clamped", "ablate": "ablated"}
+
+
+def causes(measurement: Measurement) -> go.Figure:
+    """Per strategy, how far its probability moves when its feature or its direction is changed at one token.
+
+    The bar behind a mark spans the twins, which move the same activations as far along other directions. What lies
+    inside its bar, or near zero, says that the model does not choose by this. Left in base and right in tuned are the
+    same edits at the same places of the same text.
+    """
+    table = measurement.table
+    strategies = list(dict.fromkeys(table.strategy))
+    kinds = list(dict.fromkeys(zip(table.source, table.how, strict=True)))
+    counts = [f"{strategy}: {int(table[table.strategy == strategy].n.iloc[0])} places" for strategy in strategies]
+    figure, total = panels(counts, [_ROW * len(kinds)] * len(strategies), shared_x=True, width=44)
+    for row, strategy in enumerate(strategies, start=1):
+        for model, party, shift in (("base", BASE, -0.17), ("tuned", TUNED, 0.17)):
+            here = table[(table.strategy == strategy) & (table.model == model)]
+            where = [kinds.index(kind) + shift for kind in zip(here.source, here.how, strict=True)]
+            figure.add_trace(_twins(here, where, named=row == 1 and model == "base"), row=row, col=1)
+            figure.add_trace(_points(here, where, model, party, named=row == 1), row=row, col=1)
+        figure.add_vline(0, line={"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}, row=row, col=1)
+    names = [f"{source}<br>{_VERBS.get(how, how)}" for source, how in kinds]
+    figure.update_yaxes(tickvals=list(range(len(kinds))), ticktext=names, range=[len(kinds) - 0.4, -0.6])
+    figure.update_xaxes(title="change in the probability of the strategy's tokens", row=len(strategies), col=1)
+    figure.update_layout(barmode="overlay")
+    says = "Changing one token's activation: what it does to the strategy; 95% intervals over problems."
+    return finish(figure, says, height=total, above=20)
+
+
+def _twins(table: pd.DataFrame, where: list[float], *, named: bool) -> go.Bar:
+    """From the smallest to the largest effect of the twins."""
+    return go.Bar(
+        x=table.controls_high - table.controls_low,
+        base=table.controls_low,
+        y=where,
+        orientation="h",
+        width=0.3,
+        marker={"color": SHADE, "line": {"width": 0}},
+        name="random twins",
+        showlegend=named,
+        customdata=table[["controls_low", "controls_high"]],
+        hovertemplate="twins: %{customdata[0]:+.3f} to %{customdata[1]:+.3f}<extra></extra>",
+    )
+
+
+def _points(table: pd.DataFrame, where: list[float], model: str, party: Role, *, named: bool) -> go.Scatter:
+    """What the edit itself does in one model."""
+    return go.Scatter(
+        x=table.effect,
+        y=where,
+        name=f"in {model}",
+        showlegend=named,
+        mode="markers",
+        marker={"symbol": party.symbol, "color": party.colour, "size": 8},
+        error_x=interval(table.effect, table.low, table.high, party),
+        customdata=table[["source", "how", "rank_p"]],
+        hovertemplate="%{customdata[0]}, %{customdata[1]} in " + model + ": %{x:+.3f}<br>"
+        "share of twins as far: %{customdata[2]:.2f}<extra></extra>",
+    )

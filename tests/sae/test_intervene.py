@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from interp.sae.intervene import add, as_far, clamp_direction, clamp_feature, edited_logprobs, nothing
+
+HOOK = "blocks.2.hook_out"
+
+
+@pytest.fixture
+def prefixes(readings) -> list[tuple[int, ...]]:
+    return [reading.tokens[: 6 + number] for number, reading in enumerate(readings[:5])]
+
+
+@torch.inference_mode()
+def by_hand(model, prefix, vector) -> torch.Tensor:
+    """The whole prefix is read anew with a hook at its last position."""
+
+    def hook(activation, hook):
+        changed = activation.clone()
+        changed[:, -1] += vector
+        return changed
+
+    return model.run_with_hooks(torch.tensor([prefix]), fwd_hooks=[(HOOK, hook)])[0, -1].log_softmax(-1)
+
+
+def test_equals_reading_each_prefix_anew(tiny_pair, prefixes, architecture):
+    base = tiny_pair(architecture).base
+    vectors = [torch.zeros(32), *torch.randn(3, 32, generator=torch.Generator().manual_seed(0))]
+    told = edited_logprobs(base, prefixes, HOOK, [add(vector) for vector in vectors])
+    assert told.shape == (4, 5, 64)
+    for number, vector in enumerate(vectors):
+        for place, prefix in enumerate(prefixes):
+            torch.testing.assert_close(told[number, place], by_hand(base, prefix, vector), atol=1e-4, rtol=0)
+    assert (told[1] - told[0]).abs().max() > 0.1
+
+
+def test_the_batch_changes_nothing(tiny_pair, prefixes, monkeypatch):
+    base = tiny_pair("llama").base
+    edits = [nothing, *(add(vector) for vector in torch.randn(6, 32, generator=torch.Generator().manual_seed(0)))]
+    together = edited_logprobs(base, prefixes, HOOK, edits)
+    monkeypatch.setattr("interp.sae.intervene.ROWS_AT_ONCE", 10)
+    torch.testing.assert_close(edited_logprobs(base, prefixes, HOOK, edits), together, atol=1e-5, rtol=0)
+
+
+def test_edits_do_what_they_say(small_sae):
+    x = torch.randn(200, 32, generator=torch.Generator().manual_seed(0))
+    unit = small_sae.sae.W_dec[3] / small_sae.sae.W_dec[3].norm()
+    projected = clamp_direction(3 * unit, torch.tensor(1.5))(x)
+    torch.testing.assert_close(projected @ unit, torch.full((200,), 1.5))
+    across = torch.randn(32, generator=torch.Generator().manual_seed(1))
+    across -= (across @ unit) * unit
+    torch.testing.assert_close(projected @ across, x @ across, atol=1e-4, rtol=1e-4)
+
+    feature = int(small_sae.encode(x).mean(0).argmax())
+    on = small_sae.encode(x)[:, feature] > 0
+    ablated = clamp_feature(small_sae, feature, 0.0)(x)
+    assert on.any() and torch.equal(ablated[~on], x[~on]), "where it does not fire there is nothing to take away"
+    moved = small_sae.encode(x)[on, feature, None] * small_sae.sae.W_dec[feature]
+    torch.testing.assert_close(ablated[on], x[on] - moved)
+
+    other = torch.randn(32, generator=torch.Generator().manual_seed(2))
+    twin = as_far(clamp_feature(small_sae, feature, 0.0), small_sae.sae.W_dec[feature], other)
+    torch.testing.assert_close((twin(x) - x).norm(dim=1), (ablated - x).norm(dim=1), atol=1e-4, rtol=1e-4)
+    assert torch.nn.functional.cosine_similarity((twin(x) - x)[on], other[None]).abs().min() > 0.999
+
+
+def test_places_and_hooks_that_cannot_be_edited(tiny_pair):
+    base = tiny_pair("llama").base
+    with pytest.raises(ValueError, match="prefix 1 has fewer than two tokens"):
+        edited_logprobs(base, [(1, 2), (1,)], HOOK, [nothing])
+    with pytest.raises(ValueError, match="the model has no hook 'blocks.9.hook_out'"):
+        edited_logprobs(base, [(1, 2)], "blocks.9.hook_out", [nothing])
+    with pytest.raises(ValueError, match="can be read but not spliced"):
+        edited_logprobs(base, [(1, 2)], "blocks.1.ln2.hook_in", [nothing])
