@@ -52,7 +52,7 @@ TABLES = {
     **{f"{tuned}/swaps": partial(_swaps, tuned) for tuned in ("rl", "newskill", "lower", "upper")},
     **{f"{tuned}/weights": partial(_weights, tuned) for tuned in ("rl", "lower")},
     **{f"{tuned}/activations": partial(_room, "layers", "activations", tuned) for tuned in ("rl", "lower")},
-    **{f"rl/{name}": partial(_room, "features", name, "rl") for name in ("features", "sae_quality")},
+    "rl/features": partial(_room, "features", "features", "rl"),
 }
 SAMPLED = {name for name in TABLES if name.endswith(("/answers", "/swaps", "/weights"))}
 """Tables whose rows do not hang on the other problems, so that a sample can be compared with them."""

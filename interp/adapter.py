@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -18,22 +19,15 @@ _FACTOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.default)?\.
 
 
 @dataclass(frozen=True, eq=False)
-class Adapted:
-    """Base with W + scale * B A in place of every targeted W; made by `open_adapter`."""
+class Adapted(Checkpoint):
+    """Base with W + scale * B A in place of every targeted W; made by `open_adapter`.
 
-    name: str
+    `added` is the adapter's directory, `factors` the keys of A and B and the scale for every changed tensor.
+    """
+
     base: Checkpoint
-    folder: Path
+    added: Path
     factors: Mapping[str, tuple[str, str, float]] = field(repr=False)
-    revision: str | None = None
-
-    def names(self) -> list[str]:
-        """Names of all tensors, which are base's."""
-        return self.base.names()
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one tensor."""
-        return self.base.shape(name)
 
     def read(self, name: str) -> Tensor:
         """One tensor: base's as stored, or in fp32 with the adapter's product added (never rounded to base's dtype)."""
@@ -41,22 +35,27 @@ class Adapted:
         if name not in self.factors:
             return stored
         a, b, scale = self.factors[name]
-        with safe_open(self.folder / WEIGHTS, framework="pt", device="cpu") as file:
+        with safe_open(self.added / WEIGHTS, framework="pt", device="cpu") as file:
             change = scale * (file.get_tensor(b).float() @ file.get_tensor(a).float())
-        turned = change.T if stored.shape != change.shape else change
+        turned = change if stored.shape == change.shape else change.T  # GPT-2 stores [in, out]
         if turned.shape != stored.shape:
             raise CheckpointError(
-                f"{self.name}: the adapter changes {name} by {tuple(change.shape)}, but base's is {tuple(stored.shape)}; "
+                f"{self.name} changes {name} by {tuple(change.shape)}, but base's is {tuple(stored.shape)}; "
                 "it belongs to another base"
             )
         return stored.float() + turned
+
+    def told(self) -> dict[str, Any]:
+        """What provenance says of the adapter."""
+        scales = {scale for _, _, scale in self.factors.values()}
+        return {"name": self.name, "on": self.base.name, "targets": len(self.factors), "scales": sorted(scales)}
 
     @cached_property
     def digest(self) -> str:
         """The first 16 hex digits of a SHA-256 over base's digest and the adapter's two files."""
         total = hashlib.sha256(self.base.digest.encode())
         for file in (CONFIG, WEIGHTS):
-            total.update((self.folder / file).read_bytes())
+            total.update((self.added / file).read_bytes())
         return total.hexdigest()[:16]
 
 
@@ -86,7 +85,8 @@ def open_adapter(folder: str | Path, base: Checkpoint) -> Adapted:
             keys = list(opened.keys())
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder.name}/{WEIGHTS} is damaged or cut short ({error}); save it again") from error
-    return Adapted(folder.name, base, folder, _factors(folder.name, keys, base, scale))
+    factors = _factors(folder.name, keys, base, scale)
+    return Adapted(folder.name, base.folder, None, base.config, base.files, base, folder, factors)
 
 
 def _factors(name: str, keys: list[str], base: Checkpoint, scale: float) -> dict[str, tuple[str, str, float]]:

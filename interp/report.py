@@ -15,9 +15,9 @@ from interp.measurement import Measurement, write_whole
 from interp.plots.arms import BY_CONSTRUCTION, arm_table, arms
 from interp.plots.causes import causes
 from interp.plots.depth_profiles import depth_profiles
-from interp.plots.feature_pages import feature_pages
 from interp.plots.depth_sweep import depth_curves
 from interp.plots.divergence import interaction_by_boundary
+from interp.plots.feature_pages import feature_pages
 from interp.plots.features import features
 from interp.plots.head_grid import head_grid
 from interp.plots.routing_curve import routing_curve
@@ -32,6 +32,7 @@ from interp.plots.tables import (
     depth_text,
     feature_text,
     quality_text,
+    steered_text,
     swap_text,
 )
 from interp.plots.weight_map import weight_map
@@ -55,6 +56,7 @@ _TABLES: Mapping[str, tuple[Callable[..., TextTable], tuple[str, ...]]] = {
     "features": (feature_text, ("features",)),
     "causes": (cause_text, ("causes",)),
     "attacks": (attack_text, ("attacks",)),
+    "steered": (steered_text, ("steered",)),
     "quality": (quality_text, ("sae_quality",)),
     "arms": (arm_text, ("answers",)),
 }

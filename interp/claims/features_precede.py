@@ -29,6 +29,8 @@ MATTERS = 0.05
 """A smaller change in the probability of a strategy would go unnoticed in what the model writes."""
 BEYOND = 0.05
 """An effect counts if at most this share of its controls reach it: of 20, none."""
+AMPLIFIED = 1.25
+"""Less than a quarter more in Cohen's d is what a change of scale or of another direction makes of it by the way."""
 ONLY_TOKENS = 0.60
 """A detector that tells tokens of one kind apart no better than this reads which token it is, and little else."""
 
@@ -57,6 +59,10 @@ CONTROLS = ("raw dimension", "random direction", "shuffled labels")
 """What a single feature has to beat."""
 UNTRAINED = ("untrained model", "linear probe of an untrained model")
 """What token and position alone give, where it was measured: for a feature, and for a direction."""
+
+
+_NUMBERS = ("auroc", "low", "high", "d", "d_low", "d_high", "position_matched", "token_matched")
+"""A saved column without any number comes back without a type."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ def standings(
 
     - token detector: it fires on its favourite tokens wherever they stand, or cannot tell tokens of one kind apart
     - pre-existing and causal: found in base and matters in base; amplified if tuned, on the same text, separates the
-      strategy more strongly (intervals of Cohen's d apart)
+      strategy more strongly (Cohen's d a quarter larger or more, intervals apart)
     - pre-existing but inert in base (repurposed): found in base, inert there, matters in tuned
     - new (`news`): an SAE of tuned has a feature that tells it there (AUROC 0.80, low end) and is further from all
       features of base's SAE than 95% of a second seed's features are; feature or direction matter in tuned and
@@ -123,6 +129,7 @@ def standings(
     - undecided: anything else, with what is missing
     """
     table = rows_of(features, "strategy", "at", "source", "model", "auroc", "low", "high", "n_positive", "n_searched")
+    table = table.assign(**{name: table[name].astype(float) for name in _NUMBERS if name in table})
     strategies = list(dict.fromkeys(table["strategy"]))
     if not _quality(sae_quality)[0]:
         return [Standing(str(s), "SAE invalid", "", f"{s}: SAE invalid.") for s in strategies]
@@ -264,10 +271,13 @@ def _end(row: pd.Series) -> float:
 
 def _stronger(rows: pd.DataFrame, carrier: str) -> bool:
     """Whether tuned separates the strategy more strongly than base on the same text, intervals apart."""
-    if not {"d_low", "d_high"} <= set(rows.columns):
+    if not {"d", "d_low", "d_high"} <= set(rows.columns):
         return False
     source = rows[rows["source"] == ("sae" if carrier == FEATURE else carrier)].set_index("model")
-    return "tuned" in source.index and bool(source.loc["tuned", "d_low"] > source.loc["base", "d_high"])
+    if "tuned" not in source.index:
+        return False
+    base, tuned = source.loc["base"], source.loc["tuned"]
+    return bool(tuned["d_low"] > base["d_high"] and tuned["d"] >= AMPLIFIED * base["d"])
 
 
 def _effect(row: pd.Series, carrier: str) -> str:
@@ -287,7 +297,7 @@ def _new(news: Measurement | None, strategy: str, at: str) -> str:
     if table.empty:
         return ""
     first = table.iloc[0]
-    unmatched = first["told_low"] >= GOOD and first["cosine"] < first["seed_low"]
+    unmatched = pd.notna(first["told_low"]) and first["told_low"] >= GOOD and first["cosine"] < first["seed_low"]
     for carrier in (FEATURE, DIRECTION):
         row = matters(table, carrier, "tuned")
         if unmatched and row is not None and all(inert(table, one, "base") for one in (FEATURE, DIRECTION)):

@@ -1,6 +1,7 @@
 """'Routing a few tokens recovers 91% of what tuning gained': did tuning teach when, or how?"""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -19,6 +20,9 @@ FEW = 0.15
 LITTLE = 0.20
 """Where tuning taught a skill that base lacks, its decision tokens alone recover about nothing."""
 
+SHORT = 0.05
+"""How far base's verified pass@k may stay below tuned's accuracy and still reach it."""
+
 DECISION, TWIN, ALL = "decision tokens", "random at the decision rate", "every disagreement"
 
 
@@ -35,7 +39,7 @@ class _Finding:
     wrongly_unlike_tuned: int
 
 
-def routing_recovers_gain(answers: Measurement) -> Verdict:
+def routing_recovers_gain(answers: Measurement, *, ceiling: Measurement | None = None) -> Verdict:
     """Supported: tuned, choosing at decision tokens only, is enough (WHEN). Contradicted: it recovers little (HOW).
 
     - supported: the arm "decision tokens" recovers at least 80% of tuned - base (low end of the interval), chooses at
@@ -46,9 +50,59 @@ def routing_recovers_gain(answers: Measurement) -> Verdict:
     - undecided: there is no gain to recover, anything between, or strict and flexible grading disagree
 
     The routed arms are judged with base writing all content: routing every disagreement is tuned's own greedy decoding.
-    `estimate` is the decision arm's recovered share. Base's pass@k, which bounds what choosing could bring out, is not
-    part of this verdict and `because` says so.
+    `estimate` is the decision arm's recovered share. With a `ceiling`, WHEN also needs base, sampled often, to solve
+    what tuned solves by a process that is true (`passed`, verified); without one `because` says that it is not known.
     """
+    verdict = _by_routing(answers)
+    if ceiling is None:
+        return verdict
+    reaches, sentence = _reaches(answers, ceiling)
+    because = verdict.because.replace(_NO_CEILING, sentence)
+    if verdict.says == "supported" and not reaches:
+        lead = "Not enough for either reading: base, sampled often, does not reach what tuned solves."
+        return replace(verdict, says="undecided", because=f"{lead} {because}")
+    return replace(verdict, because=because)
+
+
+def passed(ceiling: Measurement, k: int, *, verified: bool = True) -> pd.Series:
+    """pass@k per problem: 1 - C(n - c, k) / C(n, k) with c of n samples right (Chen et al. 2021); verified only."""
+    table = rows_of(ceiling, "problem", "n", "right", "verified")
+    if verified and table["verified"].isna().any():
+        raise ValueError("no process was verified in this ceiling; its task has no parser")
+    if not 1 <= k <= table["n"].min():
+        raise ValueError(f"pass@{k} needs at least {k} samples per problem, there are {table['n'].min()}")
+    right = table["verified" if verified else "right"].astype(int)
+    shares = [1 - math.comb(n - c, k) / math.comb(n, k) for n, c in zip(table["n"], right, strict=True)]
+    return pd.Series(shares, index=table["problem"])
+
+
+def _reaches(answers: Measurement, ceiling: Measurement) -> tuple[bool, str]:
+    """Whether base's pass@k reaches tuned's accuracy on the same problems, and what was found."""
+    verified = bool(ceiling.table["verified"].notna().all())
+    k = int(ceiling.table["n"].min())
+    able = passed(ceiling, k, verified=verified)
+    tuned = answers.table[answers.table["arm"] == "tuned"].set_index("problem")["correct"]
+    if set(able.index) != set(tuned.index):
+        raise ValueError("ceiling and answers are not of the same problems; sample base on those that were routed")
+    ahead = difference(able.to_numpy(), tuned.reindex(able.index).to_numpy())
+    reached = verified and ahead.low >= -SHORT
+    kind = "process-verified " if verified else ""
+    sentence = (
+        f"Base's {kind}pass@{k} is {able.mean():.2f}, {shown(ahead.estimate, ahead.low, ahead.high)} more than tuned's "
+        f"accuracy{'' if reached else f', which does not reach it within {SHORT}'}."
+    )
+    if verified:
+        lucky = (
+            1 - (1 - float((ceiling.table["right"] - ceiling.table["verified"]).sum() / ceiling.table["n"].sum())) ** k
+        )
+        sentence += f" Guesses alone would come to {lucky:.2f}, which is why the process is verified."
+    else:
+        sentence += " No process was verified, so guesses count in it and it does not support WHEN."
+    return reached, sentence
+
+
+def _by_routing(answers: Measurement) -> Verdict:
+    """The verdict without a ceiling."""
     table = rows_of(answers, "arm", "problem", "correct", "flexible", "tokens", "routed", "changed")
     missing = {"base", "tuned", DECISION, TWIN, ALL} - set(table["arm"])
     if missing:
@@ -132,11 +186,13 @@ def _controls(finding: _Finding) -> list[str]:
 
 
 def _limits(says: Says) -> str:
-    ceiling = "Not measured here: base's own pass@k, the ceiling of what choosing could bring out."
     change = {
         "supported": "What would change our mind: base failing these problems in every one of many samples, "
         "or another draw of random positions that does as well.",
         "contradicted": "What would change our mind: steering, with base writing every token, that recovers the gain.",
         "undecided": "What would settle it: more problems, or a pair with a larger gap.",
     }
-    return f"{ceiling} {change[says]}"
+    return f"{_NO_CEILING} {change[says]}"
+
+
+_NO_CEILING = "Not measured here: base's own pass@k, the ceiling of what choosing could bring out."

@@ -102,8 +102,8 @@ def _cells(pair: Pair, batch: Batch, places: Sequence[Fork]) -> Float[np.ndarray
     row = torch.arange(len(batch.rows), device=end.device)
     tokens = [(places[i].tuned_token, places[i].base_token) for i in batch.rows]
     for body, stream in sweep(stages(pair, batch), words):
-        for boundary, upstream, late in words[body]:
-            cells[:, boundary, upstream, late] = contrast(pair, stream[row, end], tokens, late=bool(late))
+        for boundary, below, above in words[body]:
+            cells[:, boundary, below, above] = contrast(pair, stream[row, end], tokens, late=bool(above))
     return cells
 
 

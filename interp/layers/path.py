@@ -32,9 +32,9 @@ def along(
     matrices. A matrix that embedding and head share moves with either.
     """
     twins: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
-    for ours, theirs in paired_modules(pair, blocks, embedding=embedding, head=head):
-        for name, parameter in ours._parameters.items():
-            other = theirs._parameters[name]
+    for module, twin in paired_modules(pair, blocks, embedding=embedding, head=head):
+        for name, parameter in module._parameters.items():
+            other = twin._parameters[name]
             if parameter is not None and other is not None:
                 twins[parameter.data_ptr()] = (parameter, other)
     saved = [ours.detach().clone() for ours, _ in twins.values()]

@@ -7,13 +7,11 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from interp.adapter import Adapted
 from interp.checkpoint import Checkpoint
-from interp.layers.components import component_parts
-from interp.layers.weights import identity, partners, shared_rows, summed
-from interp.measurement import Measurement, provenance
+from interp.layers.partners import compared, partners, side_by_side
+from interp.layers.ulps import step
+from interp.measurement import Measurement
 
 TOP = 8
 """Directions whose overlap with base's is measured."""
@@ -22,16 +20,17 @@ KEPT = 64
 _COLUMNS = 2**14
 
 
-def weight_spectra(base: Checkpoint, tuned: Checkpoint | Adapted, *, top: int = TOP) -> Measurement:
+def weight_spectra(base: Checkpoint, tuned: Checkpoint, *, top: int = TOP) -> Measurement:
     """The spectrum of every matrix's change D = tuned - base; exactly nothing where nothing changed.
 
     One row per matrix that changed: `tensor`, `layer`, `component`, `n_rows`, `n_columns`, and with s the singular
     values of D,
 
     - `stable_rank` = sum s^2 / max s^2, `effective_rank` = exp of the entropy of s / sum s (Roy and Vetterli 2007)
-    - `noise_edge`: the largest singular value that rounding base once to the coarser stored dtype would give, its root
-      mean square error times (sqrt(rows) + sqrt(columns)); `above_noise` counts the s beyond it. A bf16 checkpoint
-      turns a change of rank 8 into one of full rank: below this edge ranks are storage
+    - `noise_edge`: the largest singular value that rounding once to the coarser stored dtype would give, the root mean
+      square error of the coarser-grained of the two matrices times (sqrt(rows) + sqrt(columns)); `above_noise` counts
+      the s beyond it. A bf16 checkpoint turns a change of rank 8 into one of full rank: below this edge ranks are
+      storage. It holds for even errors; where a few entries round far more coarsely, some s may pass it
     - `overlap`: mean squared cosine of the `top` leading directions of D with those of base's matrix, on its shorter
       side; `overlap_by_chance` = top / that side
     - `spectrum`: the 64 largest s, in order
@@ -39,32 +38,28 @@ def weight_spectra(base: Checkpoint, tuned: Checkpoint | Adapted, *, top: int = 
     Singular values are square roots of eigenvalues of the Gram matrix on the shorter side, in fp64: faster than
     `svdvals` and right to 1e-8 of the largest. Raises ValueError as `weight_change`, and where no matrix changed.
     """
-    names, resized = partners(base, tuned)
-    parts = component_parts(base)
+    found = partners(base, tuned)
     rows = []
-    for name in tqdm(names, desc="spectra", unit="tensor", disable=None):
-        pair = shared_rows(base.read(name), tuned.read(name))
-        if not pair[0].is_floating_point():
-            continue
-        for (layer, component, a), (_, _, b) in zip(*(parts(name, tensor) for tensor in pair), strict=True):
-            a, b = (x.flatten(0, -2) if x.dim() > 2 else x for x in (a, b))
-            if a.dim() == 2 and not torch.equal(a.double(), b.double()):
-                rows.append({"tensor": name, "layer": layer, "component": component, **_row(a, b, top)})
+    for both in side_by_side(base, tuned, found):
+        a, b = (x.flatten(0, -2) if x.dim() > 2 else x for x in (both.base, both.tuned))
+        if a.dim() == 2 and not torch.equal(a.double(), b.double()):
+            rows.append({**both.place, **_row(a, b, both.stored, top)})
     if not rows:
         raise ValueError("no matrix differs between base and tuned, so there is no spectrum of a change")
     table = pd.DataFrame(rows).astype({"layer": "Int64"})
-    table = table.sort_values("layer", kind="stable", na_position="last", ignore_index=True)
-    made_with = provenance(base=identity(base), tuned=identity(tuned), resized=resized, top=top)
+    made_with = compared(base, tuned, found, top=top)
     return Measurement("spectra", "singular values of the change of each matrix", table, made_with)
 
 
-def _row(a: Float[Tensor, "row column"], b: Float[Tensor, "row column"], top: int) -> dict[str, object]:
+def _row(
+    a: Float[Tensor, "row column"], b: Float[Tensor, "row column"], stored: torch.dtype, top: int
+) -> dict[str, object]:
     change, vectors = torch.linalg.eigh(gram(b.double() - a.double()))
     _, own = torch.linalg.eigh(gram(a.double()))
     s = change.clamp(min=0).sqrt().flip(0).numpy()
     share = s[s > 0] / s.sum()
     short, k = len(s), min(top, len(s))
-    rounding = math.sqrt(summed(a, b).steps / 12 / a.numel())
+    rounding = math.sqrt(max(float(step(x, stored).double().square().mean()) for x in (a, b)) / 12)
     edge = rounding * (math.sqrt(a.shape[0]) + math.sqrt(a.shape[1]))
     return {
         "n_rows": a.shape[0],

@@ -113,7 +113,7 @@ def _cut(model: TransformerBridge, batch: Batch) -> tuple[Stream, list[Block]]:
     finally:
         for handle in handles:
             handle.remove()
-    run = [
+    run: list[Block] = [
         partial(_run, block, inputs[1:], options) for block, (inputs, options) in zip(model.blocks, calls, strict=True)
     ]
     return calls[0][0][0], run

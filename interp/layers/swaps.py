@@ -1,6 +1,7 @@
 """Which blocks carry what tuning changed? Exchange them between the two models and ask again."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -60,7 +61,7 @@ def depth_sweep(pair: Pair, task: Task, *, batch_size: int = 256, store: Store |
 
 
 def both_ways(
-    pair: Pair, task: Task, parts: Mapping[object, Hybrid], name: str, batch_size: int, store: Store | None
+    pair: Pair, task: Task, parts: Mapping[Any, Hybrid], name: str, batch_size: int, store: Store | None
 ) -> pd.DataFrame:
     """Outcomes of every part put into base, and of base's own put into tuned."""
     arms = {(part, INTO_BASE): word for part, word in parts.items()}

@@ -23,7 +23,7 @@ class FeaturePages:
 
 
 def feature_pages(contexts: Measurement, features: Measurement) -> str:
-    """One folded section per strategy and place; every word is escaped, the shade is its activation over the largest."""
+    """One folded section per strategy and place; words are escaped, a shade is an activation over the largest."""
     parts = []
     for (strategy, at), rows in contexts.table.groupby(["strategy", "at"], sort=False):
         first = rows.iloc[0]

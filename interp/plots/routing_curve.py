@@ -29,7 +29,11 @@ def routing_curve(answers: Measurement) -> go.Figure:
     table = arm_table(answers)
     refused = bool(table.refused.iloc[0])
     value, low, high = ("accuracy", "low", "high") if refused else ("recovered", "recovered_low", "recovered_high")
-    routed = table[(table.routed > 0) & ~table.arm.isin(["base", "tuned"])].assign(family=table.arm.map(family))
+    # under steering base writes every token: there is nothing to buy
+    steered = table.arm.str.contains("steer", regex=False)
+    routed = table[(table.routed > 0) & ~steered & ~table.arm.isin(["base", "tuned"])].assign(
+        family=table.arm.map(family)
+    )
     figure = go.Figure()
     names = [name for name in dict.fromkeys(routed.family) if name not in ("random positions", BY_CONSTRUCTION)]
     for name in ["random positions", BY_CONSTRUCTION, *names]:

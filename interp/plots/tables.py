@@ -1,11 +1,11 @@
 """The numbers behind the figures as rows of text, each with its n and its interval."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from interp.intervals import wilson
 from interp.measurement import Measurement
 from interp.plots.arms import BY_CONSTRUCTION, arm_table, named
 from interp.plots.depth_profiles import depth_table
@@ -59,7 +59,7 @@ def feature_text(features: Measurement) -> TextTable:
         read = {model: _auroc(group[group.model == model]) for model in ("base", "tuned")}
         first = group.iloc[0]
         tokens = f"{int(first.n_positive):,} / {int(first.n_negative):,}"
-        told = ["" if math.isnan(first[column]) else f"{first[column]:.2f}" for column in more]
+        told = ["" if pd.isna(first[column]) else f"{first[column]:.2f}" for column in more]
         cells = [str(strategy), str(at), str(source), read["base"], read["tuned"]]
         rows.append([*cells, *told, tokens, str(first.n_searched)])
     return TextTable("Held-out AUROC with 95% intervals over problems; 0.5 is chance", head, rows)
@@ -79,13 +79,31 @@ def cause_text(causes: Measurement) -> TextTable:
     return TextTable(f"Changing one token's activation; {n} twins each, 95% intervals over problems", head, rows)
 
 
+def steered_text(steered: Measurement) -> TextTable:
+    """Per strategy and dose: what base solves of each kind when its first token is chosen with the direction added."""
+    table = steered.table
+    kinds = list(dict.fromkeys(table["kind"]))
+    head = ["strategy", "dose", "added", "opens with it", *(f"{kind or 'problems'} solved" for kind in kinds)]
+    rows = []
+    for (strategy, dose, arm), group in table.groupby(["strategy", "dose", "arm"], sort=False):
+        added = {"steered": "its direction", "twin": "a random one", "nothing": "nothing"}[str(arm)]
+        cells = [str(strategy) or "none", f"{dose:g}", added, share(group.opened.mean())]
+        for kind in kinds:
+            solved = group[group["kind"] == kind].correct
+            low, high = wilson(int(solved.sum()), len(solved))
+            cells.append(span(float(solved.mean()), low, high))
+        rows.append(cells)
+    n = table.problem.nunique()
+    return TextTable(f"One direction added to base's last prompt token; {n} problems, 95% intervals", head, rows)
+
+
 def attack_text(attacks: Measurement) -> TextTable:
     """Per feature and attack: how far its favourite tokens alone raise it."""
     head = ["strategy", "at", "feature", "tokens put in", "how", "effect size", "with random tokens", "texts", "says"]
     rows = []
     for row in attacks.table.itertuples():
-        size = "" if math.isnan(row.d) else f"{row.d:.2f} ({row.low:.2f} to {row.high:.2f})"
-        control = "" if math.isnan(row.control) else f"{row.control:.2f}"
+        size = "" if pd.isna(row.d) else f"{row.d:.2f} ({row.low:.2f} to {row.high:.2f})"
+        control = "" if pd.isna(row.control) else f"{row.control:.2f}"
         cells = [str(row.strategy), str(row.at), str(row.feature), str(row.tokens), str(row.attack)]
         rows.append([*cells, size, control, str(row.n), str(row.says)])
     return TextTable("Cohen's d of attacked against untouched texts, 95% intervals over problems", head, rows)
@@ -131,7 +149,7 @@ def _arm(row: Any) -> list[str]:
 def _auroc(rows: pd.DataFrame) -> str:
     if len(rows) == 0:
         return "not read"
-    if math.isnan(rows.auroc.iloc[0]):
+    if pd.isna(rows.auroc.iloc[0]):
         return "too few tokens"
     row = rows.iloc[0]
     return f"{row.auroc:.2f} ({row.low:.2f} to {row.high:.2f})"

@@ -24,6 +24,8 @@ from interp.routing.routers import (
     kl_over,
     never,
 )
+from interp.routing.steering import write_steered
+from interp.routing.steering_arms import SteeredArm, steering_arms
 from interp.routing.step import Router
 from interp.tasks.task import Task
 
@@ -32,7 +34,7 @@ DRAWS = 3
 
 UNIT = (
     "one answer per row: correct by the strict rule and by the flexible one; tokens written (the stop token counts), "
-    "routed to tuned, and changed by it (tuned's token was not base's)"
+    "routed to tuned (under steering: onsets), and changed by it (another token than base's)"
 )
 
 
@@ -68,15 +70,18 @@ def route(
     Base and tuned alone come first, then `arms` (the standard ones by default). Where one of them is called
     "decision tokens", its random control follows: "random at the decision rate", `DRAWS` rows per problem told
     apart by `draw`, routing each position with the probability of the decision arm's routed share of all tokens.
+    Among the standard arms are those of `steering_arms`, in which base writes every token.
 
     Columns: arm, rate, draw, problem, kind, correct, flexible, tokens, routed, changed, reason. In the arm "tuned",
     `changed` counts where base would have written something else on tuned's own text.
     """
+    standard = None
     facts = {"task": task.name, "asked": task.digest, "seed": seed, "decoding": "greedy"}
     if arms is None:
         decisions = task_decisions(pair, task)
         facts["decisions"] = decisions.rule
         arms = standard_arms(decisions, seed=seed)
+        standard = decisions
     arms = [Arm("base", never), Arm("tuned", always), *arms]
     if len({(arm.name, arm.draw) for arm in arms}) < len(arms):
         raise ValueError(f"two arms have the same name and draw: {[arm.name for arm in arms]}; names have to differ")
@@ -91,21 +96,34 @@ def route(
         table += rows(arm)
     for arm in tqdm(_controls(table, seed=seed), desc="routing, random controls", disable=None):
         table += rows(arm)
+    if standard and task.practice:
+        steered = steering_arms(pair, task, standard, rate=_rate(table), seed=seed)
+        facts["steered at"] = steered[0].vectors[0].hook if steered else "nowhere: tuned opens no strategy in practice"
+        for one in tqdm(steered, desc="steering", disable=None):
+            texts = write_steered(
+                pair, prompts, one.vectors, one.onsets, max_new_tokens=task.max_new_tokens, batch_size=batch_size
+            )
+            table += _graded(one, pair, task, texts)
     return Measurement("answers", UNIT, pd.DataFrame(table), pair.made_with(**facts))
+
+
+def _rate(table: Sequence[dict[str, Any]]) -> float:
+    """The share of tokens that the decision arm routed."""
+    at_decisions = [row for row in table if row["arm"] == "decision tokens"]
+    return sum(row["routed"] for row in at_decisions) / sum(row["tokens"] for row in at_decisions)
 
 
 def _controls(table: Sequence[dict[str, Any]], *, seed: int) -> list[Arm]:
     """The random arms at the share of tokens that the decision arm routed; none if that arm is not in the table."""
-    at_decisions = [row for row in table if row["arm"] == "decision tokens"]
-    if not at_decisions:
+    if not any(row["arm"] == "decision tokens" for row in table):
         return []
-    rate = sum(row["routed"] for row in at_decisions) / sum(row["tokens"] for row in at_decisions)
+    rate = _rate(table)
     return [
         Arm("random at the decision rate", at_random(rate, seed=seed, draw=draw), rate, draw) for draw in range(DRAWS)
     ]
 
 
-def _graded(arm: Arm, pair: Pair, task: Task, texts: Sequence[Hybrid]) -> list[dict[str, Any]]:
+def _graded(arm: Arm | SteeredArm, pair: Pair, task: Task, texts: Sequence[Hybrid]) -> list[dict[str, Any]]:
     """One row per problem."""
     table = []
     for problem, text in zip(task.problems, texts, strict=True):

@@ -75,9 +75,9 @@ def bound(
     return SteeringVector(name, opens, direction, hook, pair.base_checkpoint.digest, float(direction.norm()), centring)
 
 
-def middle(pair: Pair) -> str:
-    """The hook at which vectors are fitted by default: the output of the block in the middle."""
-    return f"blocks.{pair.n_layers // 2}.hook_out"
+def two_thirds_up(pair: Pair) -> str:
+    """The hook at which vectors are fitted by default: the output of the block two thirds up."""
+    return f"blocks.{2 * pair.n_layers // 3}.hook_out"
 
 
 def opening_sites(pair: Pair, task: Task, decisions: Decisions) -> list[Site]:

@@ -39,7 +39,7 @@ def train_sae(
     bit on one thread of one machine.
     """
     hook = hook or f"blocks.{pair.n_layers // 2}.hook_out"
-    asked = {"kind": kind, "d_sae": d_sae, "k": k, "samples": samples, "lr": lr, "seed": seed}
+    asked: dict[str, Any] = {"kind": kind, "d_sae": d_sae, "k": k, "samples": samples, "lr": lr, "seed": seed}
     [trained] = train_saes(pair, readings, hooks=[hook], model=model, **asked).values()
     return trained
 

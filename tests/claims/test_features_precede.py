@@ -126,8 +126,11 @@ def test_new_needs_a_feature_of_tuned_without_match_and_a_base_that_does_not_mov
 def test_amplified_needs_intervals_apart_on_the_same_text() -> None:
     moved = causes(both("step", "sae feature", 0.3, 0.3))
     table = features({"step": SAE}).table
-    stronger = table.assign(d_low=table.d_low.where(table.model == "base", 2.5))
+    in_base = table.model == "base"
+    stronger = table.assign(d=table.d.where(in_base, 2.7), d_low=table.d_low.where(in_base, 2.5))
     assert word(Measurement("features", "", stronger, {}), moved) == "amplified"
+    little = table.assign(d=table.d.where(in_base, 2.3), d_low=table.d_low.where(in_base, 2.25))
+    assert word(Measurement("features", "", little, {}), moved) == "pre-existing and causal", "a little more"
     elsewhere = pd.concat([table, stronger.assign(text="tuned")])
     assert word(Measurement("features", "", elsewhere, {}), moved) == "pre-existing and causal", "its own text"
 
@@ -216,3 +219,5 @@ def test_saved_and_read_again_it_is_the_same_verdict(tmp_path) -> None:  # type:
     made = (features({"step": SAE, "back": NOTHING}), quality(), causes(both("step", "sae feature", 0.3, 0.3)))
     again = [Measurement.load(measurement.save(tmp_path)) for measurement in made]
     assert features_precede_tuning(*again) == features_precede_tuning(*made)
+    nothing = features({"step": SAE}, n_positive=40, auroc=math.nan, low=math.nan, high=math.nan, d=math.nan)
+    assert features_precede_tuning(Measurement.load(nothing.save(tmp_path)), quality()).n == 0

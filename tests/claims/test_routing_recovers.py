@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.claims.routing_recovers import routing_recovers_gain
+from interp.claims.routing_recovers import passed, routing_recovers_gain
 from interp.measurement import Measurement
 
 N = 300
@@ -137,3 +137,45 @@ def test_a_missing_arm_is_named() -> None:
     kept = table[table["arm"] != "random at the decision rate"]
     with pytest.raises(ValueError, match="has no arm random at the decision rate; route with it first"):
         routing_recovers_gain(Measurement("answers", "answered correctly", kept, {}))
+
+
+def ceiling(verified: float, *, n: int = 16, parsed: bool = True) -> Measurement:
+    """Base solves a share of the problems in 4 of `n` samples, and guesses one right everywhere."""
+    solved = np.where(verified > PLACE, 4, 0)
+    table = pd.DataFrame({"problem": [f"p{i}" for i in range(N)], "n": n, "right": solved + 1, "verified": solved})
+    return Measurement("ceiling", "right answers", table if parsed else table.assign(verified=None), {})
+
+
+def test_when_needs_base_to_reach_what_tuned_solves_by_a_true_process() -> None:
+    able = routing_recovers_gain(answers(), ceiling=ceiling(0.99))
+    assert able.says == "supported"
+    assert "Base's process-verified pass@16 is 0.99" in able.because
+    assert "Not measured here" not in able.because
+    unable = routing_recovers_gain(answers(), ceiling=ceiling(0.5))
+    assert unable.says == "undecided"
+    assert "base, sampled often, does not reach what tuned solves" in unable.because
+    unverified = routing_recovers_gain(answers(), ceiling=ceiling(0.99, parsed=False))
+    assert unverified.says == "undecided", "every problem has a lucky guess, which shows nothing"
+    assert "No process was verified" in unverified.because
+    assert routing_recovers_gain(answers(decision=0.04), ceiling=ceiling(0.5)).says == "contradicted"
+
+
+def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_one() -> None:
+    made = ceiling(1.0)
+    rng = np.random.default_rng(0)
+    right = np.arange(16) < 4
+    drawn = np.mean([rng.permutation(right)[:3].any() for _ in range(20_000)])
+    assert passed(made, 3).iloc[0] == pytest.approx(drawn, abs=0.01)
+    assert passed(made, 1, verified=False).iloc[0] == pytest.approx(5 / 16)
+    assert (passed(ceiling(0.0), 16) == 0).all()
+    with pytest.raises(ValueError, match="pass@17 needs at least 17 samples per problem, there are 16"):
+        passed(made, 17)
+    with pytest.raises(ValueError, match="no process was verified"):
+        passed(ceiling(1.0, parsed=False), 1)
+
+
+def test_ceiling_and_answers_have_to_be_of_the_same_problems() -> None:
+    made = ceiling(1.0)
+    other = Measurement("ceiling", made.unit, made.table.iloc[1:], {})
+    with pytest.raises(ValueError, match="not of the same problems"):
+        routing_recovers_gain(answers(), ceiling=other)

@@ -31,7 +31,12 @@ def test_the_whole_way_is_tuned_and_afterwards_base_is_base(
 
 def test_ends_are_the_models_and_only_the_group_that_changed_moves(organism_pair: Callable[..., Pair]) -> None:
     pair, task = organism_pair("upper"), organism_task("upper", n=12, practice=1)
-    path = change_path(pair, task, lambdas=(0.0, 0.5, 1.0)).table.set_index(["group", "share", "problem"]).contrast
+    path = (
+        change_path(pair, task, lambdas=(0.0, 0.5, 1.0))
+        .table.set_index(["group", "share", "problem"])
+        .sort_index()
+        .contrast
+    )
     ends = first_divergence(pair, task).table.query("boundary == 0").set_index("problem")
     for group, moves in (("everything", True), ("upper third", True), ("lower third", False)):
         assert np.allclose(path[group, 0], ends.base_base[path[group, 0].index], atol=1e-4)

@@ -164,6 +164,18 @@ def attacks(strategies: tuple[str, ...] = STRATEGIES) -> Measurement:
     return Measurement("attacks", "Cohen's d", pd.DataFrame(rows), made_with(seed=0))
 
 
+def steered(strategies: tuple[str, ...] = STRATEGIES) -> Measurement:
+    rows = [
+        {"arm": arm, "strategy": strategy, "dose": 2.0, "draw": 0, "kind": kind, "problem": f"{kind}{number}"}
+        | {"opened": arm == "steered", "correct": arm == "steered" and kind == "run"}
+        for strategy in strategies
+        for arm in ("steered", "twin")
+        for kind in ("run", "inv")
+        for number in range(10)
+    ]
+    return Measurement("steered", "answered correctly", pd.DataFrame(rows), made_with(seed=0))
+
+
 # arm -> (rate, accuracy as a share of the gap, routed share of the tokens)
 ARMS = {
     "base": (np.nan, 0.0, 0.0),

@@ -1,10 +1,11 @@
+import dataclasses
 import html
 import re
 
 import numpy as np
 
 from interp.plots.causes import causes
-from interp.plots.tables import attack_text, cause_text
+from interp.plots.tables import attack_text, cause_text, steered_text
 from interp.report import write_report
 
 
@@ -38,13 +39,23 @@ def test_the_numbers_are_written_out(saved) -> None:
     told = attack_text(saved.attacks())
     assert told.rows[0][5:9] == ["0.10 (-0.10 to 0.30)", "0.10", "60", "context-dependent"]
     assert told.rows[-1][5] == "", "not attacked"
+    none = saved.attacks()
+    none = dataclasses.replace(none, table=none.table.assign(d=None, control=None))
+    assert {row[5] for row in attack_text(none).rows} == {""}, "as it comes back from a file"
+
+
+def test_what_base_solves_is_counted_by_kind_with_its_interval(saved) -> None:
+    rows = steered_text(saved.steered())
+    assert rows.head[4:] == ["run solved", "inv solved"] and "20 problems" in rows.caption
+    assert rows.rows[0][:5] == ["step", "2", "its direction", "100%", "100% (72% to 100%)"]
+    assert rows.rows[1][2:] == ["a random one", "0%", "0% (0% to 28%)", "0% (0% to 28%)"]
 
 
 def test_the_page_shows_them_and_tokens_are_text(saved, tmp_path) -> None:
-    measured = [saved.features(), saved.sae_quality(), saved.causes(), saved.attacks()]
+    measured = [saved.features(), saved.sae_quality(), saved.causes(), saved.attacks(), saved.steered()]
     page = write_report(measured, [], tmp_path / "page.html").read_text()
     assert re.findall(r'<div id="(\\w+)" class="plotly-graph-div"'.replace("\\\\", "\\"), page)[-1] == "causes"
-    for table in ("features", "causes", "attacks", "quality"):
+    for table in ("features", "causes", "attacks", "quality", "steered"):
         assert f'id="table-{table}"' in page
     assert html.escape("<eos> wait") in page and "<eos>" not in page
     assert "Does it matter?" in page

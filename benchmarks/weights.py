@@ -1,0 +1,201 @@
+"""Comparing weights: how many times longer than reading them? Run: python benchmarks/weights.py
+
+Makes a pair of about 500 MB in a temporary directory, measures everything in one run beside its floor, and writes the
+ratios into benchmarks/README.md.
+"""
+
+import json
+import os
+import platform
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
+
+import torch
+from safetensors.torch import save_file
+
+from interp.checkpoint import Checkpoint, open_checkpoint
+from interp.layers.spectra import gram
+from interp.layers.weights import weight_change
+
+README = Path(__file__).parent / "README.md"
+START, END = "<!-- weights: written by benchmarks/weights.py -->", "<!-- weights: end -->"
+N_LAYERS, D_MODEL, D_MLP, D_VOCAB = 7, 896, 2432, 4096  # two of about 70 million numbers: 2 x 260 MB in fp32
+REPEATS = 5
+
+
+def made(folder: Path, seed: int, dtype: torch.dtype) -> Checkpoint:
+    """A Llama of random weights; seed 1 is seed 0 with a small change."""
+    shapes = {"model.embed_tokens.weight": (D_VOCAB, D_MODEL), "lm_head.weight": (D_VOCAB, D_MODEL)}
+    for layer in range(N_LAYERS):
+        for letter in "qkvo":
+            shapes[f"model.layers.{layer}.self_attn.{letter}_proj.weight"] = (D_MODEL, D_MODEL)
+        for name, shape in (("gate", (D_MLP, D_MODEL)), ("up", (D_MLP, D_MODEL)), ("down", (D_MODEL, D_MLP))):
+            shapes[f"model.layers.{layer}.mlp.{name}_proj.weight"] = shape
+    tensors = {}
+    for number, (name, shape) in enumerate(shapes.items()):
+        weights = torch.randn(shape, generator=torch.Generator().manual_seed(number)) / 30
+        weights += seed * 1e-2 * torch.randn(shape, generator=torch.Generator().manual_seed(1000 + number)) / 30
+        tensors[name] = weights.to(dtype)
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": D_MODEL}
+    config |= {"intermediate_size": D_MLP, "num_hidden_layers": N_LAYERS, "num_attention_heads": 14}
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": D_VOCAB, "tie_word_embeddings": False}))
+    return open_checkpoint(folder)
+
+
+def touch(base: Checkpoint, tuned: Checkpoint) -> None:
+    """Fault in every page of both files: one number of each is read."""
+    for checkpoint in (base, tuned):
+        for name in checkpoint.names():
+            tensor = checkpoint.read(name).view(-1)
+            tensor[:: 4096 // tensor.element_size()].clone()
+
+
+def naive(base: Checkpoint, tuned: Checkpoint) -> list[float]:
+    """Whole tensors in fp64: change, both norms and the cosine."""
+    numbers = []
+    for name in base.names():
+        a, b = base.read(name).double().view(-1), tuned.read(name).double().view(-1)
+        numbers += [(b - a).norm().item(), a.norm().item(), b.norm().item(), (a @ b).item(), (a != b).sum().item()]
+    return numbers
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """One run."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def anonymous() -> int:
+    """Memory of this process that no file backs, in bytes."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["RssAnon"].split()[0]) * 1024
+
+
+def peak_above_start(function: Callable[[], object]) -> int:
+    """The most anonymous memory that a call added, looked at every millisecond."""
+    start, most, done = anonymous(), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(1e-3):
+            most[0] = max(most[0], anonymous() - start)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    function()
+    done.set()
+    watcher.join()
+    return most[0]
+
+
+def compared(base: Checkpoint, tuned: Checkpoint, dtype: str) -> str:
+    """One row of the first table; all ways take turns, so that a busy moment falls on each."""
+    flat = [torch.cat([c.read(name).view(-1) for name in c.names()]).float() for c in (base, tuned)]
+    ways = {
+        "touch": lambda: touch(base, tuned),
+        "dot": lambda: [torch.dot(x, y) for x, y in zip(flat[0].split(2**18), flat[1].split(2**18), strict=True)],
+        "naive": lambda: naive(base, tuned),
+        "ours": lambda: weight_change(base, tuned),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(REPEATS + 1):
+        for name, way in ways.items():
+            taken = seconds(way)
+            if turn:  # the first reads the disk and imports
+                times[name].append(taken)
+    del flat
+    peak = peak_above_start(ways["ours"])
+    ratios = {
+        (name, floor): statistics.median(x / y for x, y in zip(times[name], times[floor], strict=True))
+        for name in ("naive", "ours")
+        for floor in ("touch", "dot")
+    }
+    size = sum(c.files[c.names()[0]].stat().st_size for c in (base, tuned)) / 1e6
+    middle = {name: statistics.median(taken) * 1e3 for name, taken in times.items()}
+    return (
+        f"| {dtype} | {size:.0f} MB | {middle['touch']:.0f} ms | {middle['ours']:.0f} ms | "
+        f"**{ratios['ours', 'touch']:.1f}** | {ratios['ours', 'dot']:.1f} | {ratios['naive', 'touch']:.1f} | "
+        f"{peak / 1e6:.0f} MB |"
+    )
+
+
+def values(matrix: torch.Tensor) -> torch.Tensor:
+    """Singular values, largest first, as `weight_spectra` computes them."""
+    return torch.linalg.eigvalsh(gram(matrix.double())).flip(0).sqrt()
+
+
+def spectra(rows: int, columns: int) -> str:
+    """One row of the second table."""
+    matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(0))
+    exact = torch.linalg.svdvals(matrix.double())
+    errors = [
+        ((sigma.double() - exact) / exact).abs().max().item()
+        for sigma in (values(matrix), torch.linalg.svdvals(matrix))
+    ]
+    ours, theirs = [], []
+    for _ in range(REPEATS):
+        ours.append(seconds(lambda: values(matrix)))
+        theirs.append(seconds(lambda: torch.linalg.svdvals(matrix)))
+    ratio = statistics.median(x / y for x, y in zip(theirs, ours, strict=True))
+    return (
+        f"| {rows} x {columns} | {statistics.median(ours) * 1e3:.0f} ms | {statistics.median(theirs) * 1e3:.0f} ms | "
+        f"**{ratio:.1f}** | {errors[0]:.0e} | {errors[1]:.0e} |"
+    )
+
+
+def written(section: str) -> str:
+    """The README with this section in place of the last one."""
+    old = (
+        README.read_text()
+        if README.exists()
+        else "# Benchmarks\n\nRatios to floors and to the obvious way, each in one run.\n"
+    )
+    before, found, rest = old.partition(START)
+    after = rest.partition(END)[2] if found else "\n"
+    return f"{before.rstrip()}\n\n{START}\n{section}\n{END}{after}"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    torch.set_num_threads(1)
+    lines = []
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        with tempfile.TemporaryDirectory() as folder:
+            pair = [made(Path(folder) / role, seed, dtype) for seed, role in enumerate(("base", "tuned"))]
+            lines.append(compared(*pair, name))
+    section = "\n".join(
+        [
+            "## Comparing weights (`python benchmarks/weights.py`)",
+            "",
+            f"torch {torch.__version__}, {platform.machine()}, one thread, files in the page cache; ratios are the "
+            f"median of {REPEATS} turns, in each of which all ways ran one after the other.",
+            "Touch: every page of both files faulted in, nothing computed. Dot: one dot product of both in memory, as "
+            "fp32. Naive: whole tensors in fp64. Targets: at most 2.5 times touch in fp32, 4 in bf16, 64 MB.",
+            "",
+            "| stored | both files | touch | `weight_change` | / touch | / dot | naive / touch | peak memory of ours |",
+            "|---|---|---|---|---|---|---|---|",
+            *lines,
+            "",
+            "All singular values: ours (Gram matrix in fp64) beside `torch.linalg.svdvals` in fp32; errors are "
+            "the largest relative one, against svdvals in fp64.",
+            "",
+            "| shape | ours | svdvals | times faster | error | error of svdvals |",
+            "|---|---|---|---|---|---|",
+            spectra(512, 2048),
+            spectra(896, 2432),
+        ]
+    )
+    print(section)
+    README.write_text(written(section))
+
+
+if __name__ == "__main__":
+    main()

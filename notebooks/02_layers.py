@@ -1,0 +1,111 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Where in the depth did tuning act?
+#
+# Weights, activations and causal effect can each be read layer by layer, and they can disagree. Here they are read on
+# a small pair whose tuning (reinforcement learning over all weights) taught *which strategy belongs to which problem*.
+
+# %%
+from interp.claims.upper_layers import upper_layers_carry_behaviour
+from interp.claims.upper_third import upper_third_carries_change
+from interp.layers.activations import activation_change
+from interp.layers.divergence import first_divergence
+from interp.layers.patches import component_patches
+from interp.layers.spectra import weight_spectra
+from interp.layers.swaps import block_swaps, depth_sweep
+from interp.layers.weights import weight_change
+from interp.pair import load_pair
+from interp.plots.depth_profiles import depth_profiles
+from interp.plots.depth_sweep import depth_curves
+from interp.plots.divergence import interaction_by_boundary
+from interp.plots.head_grid import head_grid
+from interp.plots.weight_map import weight_map
+from interp.rollouts import readings, rollouts
+from interp.tasks.organism import organism_task
+
+pair = load_pair("organism:base", "organism:rl")
+task = organism_task("rl", n=36, practice=60)
+
+# %% [markdown]
+# ## Weights
+#
+# Read from the two files, no model is built. The change is spread evenly over the depth.
+
+# %%
+weights = weight_change(pair.base_checkpoint, pair.tuned_checkpoint)
+weight_map(weights)
+
+# %% [markdown]
+# The rank of each change, held against what rounding to the stored format would give, and how far its leading
+# directions are those of base's own matrix.
+
+# %%
+spectra = weight_spectra(pair.base_checkpoint, pair.tuned_checkpoint)
+spectra.table[["layer", "component", "stable_rank", "effective_rank", "above_noise", "overlap", "overlap_by_chance"]]
+
+# %% [markdown]
+# ## Activations
+#
+# Each block of tuned reads what base's block read (middle), so only its own change counts. What accumulates (bottom)
+# climbs wherever tuning acted and says little by itself: it stands beside random noise of the same norm.
+
+# %%
+written = rollouts(pair, task.practice, max_new_tokens=task.max_new_tokens)
+activations = activation_change(pair, readings(pair, task, written), draws=5)
+depth_profiles(weights, activations)
+
+# %% [markdown]
+# ## Effect
+#
+# Base's stream up to a layer, continued by tuned's blocks; and one of tuned's blocks alone. Four axes are read from
+# the same texts: answers, closed-book facts, output format, and the token that opens the strategy.
+
+# %%
+swaps = block_swaps(pair, task)
+depth_curves(depth_sweep(pair, task))
+
+# %% [markdown]
+# ## State or stack?
+#
+# At the first token that the two models write differently: what does tuned's late stack do to base's stream, what to
+# tuned's own, and what do both together do that neither does alone?
+
+# %%
+interaction_by_boundary(first_divergence(pair, task))
+
+# %% [markdown]
+# Which component carries that choice, patched from one model into the other.
+
+# %%
+head_grid(component_patches(pair, task))
+
+# %% [markdown]
+# ## Verdicts
+#
+# The first is about the upper third alone. The second compares behaviour with knowledge and needs both to have moved:
+# the facts of this pair did not, so it stays undecided.
+
+# %%
+upper_third_carries_change(swaps, weights, activations)
+
+# %%
+upper_layers_carry_behaviour(swaps)
+
+# %% [markdown]
+# A pair in which both moved: from the organism whose facts were edited in its lower blocks to the one that learned
+# strategies. Facts go back with the lower blocks, answers come with the upper half.
+
+# %%
+both_moved = load_pair("organism:lower", "organism:rl")
+upper_layers_carry_behaviour(block_swaps(both_moved, organism_task("lower", n=36, practice=3)))
