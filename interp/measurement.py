@@ -53,7 +53,10 @@ class Measurement:
         """Read what `save` wrote; null in a numeric column becomes NaN."""
         try:
             data = json.loads(path.read_text())
-            return cls(data["name"], data["unit"], pd.DataFrame(data["rows"]), data["made_with"])
+            table = pd.DataFrame(data["rows"])
+            nothing = [column for column in table if table[column].isna().all()]
+            table[nothing] = table[nothing].astype(float)  # a column of nulls alone would come back as objects
+            return cls(data["name"], data["unit"], table, data["made_with"])
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path.name} is not a saved measurement ({error}); delete it and measure again"

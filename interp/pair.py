@@ -88,7 +88,7 @@ class Pair:
 
     def words(self, ids: Sequence[int]) -> list[str]:
         """One string per token, special tokens included."""
-        return list(self.tokenizer.batch_decode([[i] for i in ids], clean_up_tokenization_spaces=False))
+        return [self.tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids]
 
     def made_with(self, **facts: Any) -> dict[str, Any]:
         """Provenance of a number measured on this pair: both checkpoints, precision, fidelity, versions, `facts`."""

@@ -42,7 +42,8 @@ def steering_arms(
     drawn at random.
 
     None where tuned opens no strategy often enough in practice texts. The mean difference and shuffled strategies need
-    two strategies. The layer is two thirds up by default: chosen on the organism `rl`, not on the pair that is judged.
+    two strategies. The layer is two thirds up by default. That rule was chosen among four layers on `organism:rl` of
+    seed 0, so on that pair the arm is flattered; `organism:rl@1` is the pair that it was confirmed on.
     """
     groups = by_strategy(opening_sites(pair, task, decisions))
     if not groups:

@@ -35,8 +35,11 @@ def linear_probe(
     """Per strategy the ridge regression of "is it this strategy" on the activations: w = (C + r I)^-1 (mu1 - mu0).
 
     C is the covariance and r a hundredth of its mean variance: Fisher's discriminant with a little shrinkage, the
-    best linear read-out for Gaussian classes. It is fitted with labels, so no unlabelled feature need beat it.
+    best linear read-out for Gaussian classes. It is fitted with labels, so no unlabelled feature need beat it. Where
+    the activations do not vary (a single token) there is nothing to read, and w is 0.
     """
+    if len(x) < 2 or not (x != x[0]).any():
+        return torch.zeros(x.shape[1], positive.shape[1], device=x.device)
     centred = x.double() - x.double().mean(0)
     covariance = centred.T @ centred / len(x)
     penalty = RIDGE * covariance.diagonal().mean() * torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
