@@ -68,7 +68,7 @@ def normalised(data: bytes, kind: str) -> bytes:
         def rename(found: re.Match[bytes]) -> bytes:
             return ids.setdefault(found[1], b"%06x" % len(ids))
 
-        for random_id in re.findall(rb'id="(?:defs-|clip|topdefs-|legend)([0-9a-f]{6})', data):
+        for random_id in re.findall(rb'(?:id="(?:defs-|clip|topdefs-|legend)|\btrace)([0-9a-f]{6})', data):
             ids.setdefault(random_id, b"%06x" % len(ids))
         if ids:
             data = re.sub(b"(" + b"|".join(sorted(ids)) + b")", rename, data)
