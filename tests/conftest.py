@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:  # what needs no model is tested without waiting for torch
     from interp.pair import Pair
+
+settings.register_profile("house", deadline=None)  # no test is a test of time
+settings.load_profile("house")
 
 ARCHITECTURES = ("qwen2", "qwen3", "llama", "gemma2", "gpt2", "neox")
 _IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
