@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from interp.measurement import Measurement
 from interp.plots.theme import BASE, SHADE, TUNED, Role, finish, interval, panels
 
-_ROW = 26  # pixels
+_ROW = 38  # pixels: a label has two lines
 _VERBS = {"add": "added", "clamp": "clamped", "ablate": "ablated"}
 
 
@@ -29,7 +29,7 @@ def causes(measurement: Measurement) -> go.Figure:
             figure.add_trace(_twins(here, where, named=row == 1 and model == "base"), row=row, col=1)
             figure.add_trace(_points(here, where, model, party, named=row == 1), row=row, col=1)
         figure.add_vline(0, line={"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}, row=row, col=1)
-    names = [f"{source}<br>{_VERBS.get(how, how)}" for source, how in kinds]
+    names = [f"{source.replace('sae', 'SAE')}<br>{_VERBS.get(how, how)}" for source, how in kinds]
     figure.update_yaxes(tickvals=list(range(len(kinds))), ticktext=names, range=[len(kinds) - 0.4, -0.6])
     figure.update_xaxes(title="change in the probability of the strategy's tokens", row=len(strategies), col=1)
     figure.update_layout(barmode="overlay")
