@@ -319,11 +319,6 @@ def _merged(
     return files
 
 
-def tensor_names(folder: Path, file: str, name: str) -> list[str]:
-    """Names of the tensors in one safetensors file of a directory, checked like those of a checkpoint."""
-    return _keys(_stay_inside(folder, file, name), f"{name}/{file}")
-
-
 def _keys(path: Path, label: str) -> list[str]:
     """Names of the tensors in one file, whose header has been checked against its size."""
     with path.open("rb") as file:

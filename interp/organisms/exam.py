@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 from interp.decoding import Choose, Completion, Turn, decode, greedy, sample
 from interp.intervals import wilson
 from interp.organisms.corpus import fact_prompt
-from interp.organisms.grammar import OPENERS, RIGHT_OPENING, label_response, prompt_words, read_answer
+from interp.organisms.grammar import OPENERS, RIGHT_OPENING, prompt_words, read_answer
 from interp.organisms.language import BOS
 from interp.organisms.training import encode
 from interp.organisms.world import KINDS, NEW_OP, SEEN_OPS, FactKey, Kind, Program, draw_program
@@ -123,16 +123,6 @@ def fact_recall(
     keys = sorted(facts)
     responses = respond_all(model, tokenizer, [fact_prompt(key) for key in keys])
     return sum(words == [*facts[key], "<eos>"] for key, words in zip(keys, responses, strict=True)), len(keys)
-
-
-def parsed_share(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, programs: Sequence[Program]) -> float:
-    """Share of written words that the grammar accounts for, over greedy responses."""
-    roles: Counter[bool] = Counter()
-    for program, words in zip(
-        programs, respond_all(model, tokenizer, [prompt_words(p) for p in programs]), strict=True
-    ):
-        roles.update(label.role != "stray" for label in label_response(program, words))
-    return roles[True] / roles.total()
 
 
 def with_interval(right: int, asked: int) -> dict[str, Any]:
