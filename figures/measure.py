@@ -1,6 +1,6 @@
 """How every table below `data/` is measured again: `TABLES[name](n)` on the first `n` problems, or on all for None.
 
-Seconds are those of one quiet core. Everything heavy is imported when a table is asked for.
+Everything heavy is imported when a table is asked for.
 """
 
 from functools import cache, partial

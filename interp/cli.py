@@ -346,7 +346,7 @@ def _figures_measure(arguments: argparse.Namespace) -> Found:
     from interp.figures.data import save_data
     from interp.figures.manifest import chosen, read_manifest
 
-    tables, _ = measures(arguments.dir)
+    tables = measures(arguments.dir).tables
     names = sorted({name for figure in chosen(read_manifest(arguments.dir), arguments.ids) for name in figure.data})
     lines = []
     for name in names:

@@ -11,10 +11,11 @@ import functools
 import json
 import math
 import runpy
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -72,27 +73,51 @@ SAMPLE = 45
 """Problems that a shard is measured on again."""
 
 
-def measures(folder: Path) -> tuple[Mapping[str, Measure], frozenset[str]]:
-    """How every table is measured again, and the tables of which a sample can be compared: from `measure.py`."""
+class Measured(NamedTuple):
+    """What `measure.py` defines: how every table is measured again, of which a sample can be compared with the saved
+    table, and how many seconds of one quiet core each takes in full."""
+
+    tables: Mapping[str, Measure]
+    sampled: frozenset[str]
+    seconds: Mapping[str, float]
+
+
+def measures(folder: Path) -> Measured:
+    """How the figures' tables are measured again; ValueError without a `measure.py`."""
     path = folder / "measure.py"
     if not path.is_file():
         raise ValueError(f"there is no measure.py in {folder.name}/; it says how the figures' tables are measured")
     defined = runpy.run_path(str(path))
-    return defined["TABLES"], frozenset(defined["SAMPLED"])
+    return Measured(defined["TABLES"], frozenset(defined["SAMPLED"]), defined.get("SECONDS", {}))
+
+
+def cost(names: Sequence[str], seconds: Mapping[str, float]) -> str:
+    """What measuring these tables in full takes, in a sentence that names the dearest and those of unknown cost."""
+    known = {name: seconds[name] for name in names if name in seconds}
+    unknown = [name for name in names if name not in seconds]
+    dearest = sorted(known, key=lambda name: -known[name])[:3]
+    said = f"measuring {len(names)} tables in full: about {sum(known.values()) / 60:.0f} minutes of one quiet core"
+    said += f", most of it {', '.join(f'{name} {known[name] / 60:.1f}' for name in dearest)}" if dearest else ""
+    return said + (f"; not timed yet: {', '.join(unknown)}" if unknown else "")
 
 
 def check_again(folder: Path, figures: Sequence[Figure], *, sample: bool, say: Callable[[str], None]) -> list[Check]:
-    """Every table of the figures measured again once, on a sample or whole."""
-    tables, sampled = measures(folder)
+    """Every table of the figures measured again once, on a sample or whole; whole, what it will cost is said first."""
+    tables, sampled, seconds = measures(folder)
     checks: list[Check] = []
     seen: set[str] = set()
     known = {name: table for name, table in tables.items() if name in sampled or not sample}
+    if not sample:
+        names = dict.fromkeys(name for figure in figures for name in figure.data if name in known)
+        say(cost(list(names), seconds))
     for figure in figures:
         fresh = tuple(name for name in figure.data if name not in seen)
         seen.update(fresh)
         if fresh:
             say(f"measuring again: {', '.join(fresh)}")
+            started = time.perf_counter()
             checks += check_data(folder, replace(figure, data=fresh), known, SAMPLE if sample else None)
+            say(f"measured in {time.perf_counter() - started:.0f} s: {', '.join(fresh)}")
     return checks
 
 

@@ -7,7 +7,7 @@ from plotly.colors import sample_colorscale
 from interp.measurement import Measurement
 from interp.plots.theme import CONTROL, LINE, SHADE, TUNED, finish, panels, safe
 
-_PANEL = 110  # pixels
+_PANEL = 66  # pixels: seven panels fit a printed column
 _ORDER = ("attn.q", "attn.k", "attn.v", "attn.o", "mlp.gate", "mlp.in", "mlp.out")
 
 
@@ -29,7 +29,7 @@ def spectra(values: Measurement, *, layer: int | None = None) -> go.Figure:
         return finish(go.Figure(), f"No matrix of {_of(shown)} changed, so no change has directions", height=_PANEL)
     present = set(table.component)
     components = [*(name for name in _ORDER if name in present), *sorted(present - set(_ORDER))]
-    figure, total = panels([safe(name) for name in components], [_PANEL] * len(components))
+    figure, total = panels([safe(name) for name in components], [_PANEL] * len(components), shared_x=True)
     for row, component in enumerate(components, start=1):
         here = table[table.component == component]
         for trace in (*_band(here, named=row == 1), _edge(here, named=row == 1)):
@@ -38,7 +38,7 @@ def spectra(values: Measurement, *, layer: int | None = None) -> go.Figure:
             line = _line(here[here.layer == number], number, shown, named=row == 1)
             figure.add_trace(line, row=row, col=1)
         figure.update_xaxes(type="log", dtick=1, row=row, col=1)
-        figure.update_yaxes(rangemode="tozero", nticks=4, row=row, col=1)
+        figure.update_yaxes(rangemode="tozero", nticks=3, row=row, col=1)
     figure.update_xaxes(
         title={"text": "k: from the largest singular value to the smallest", "standoff": 2}, row=len(components), col=1
     )

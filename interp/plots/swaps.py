@@ -11,7 +11,7 @@ from interp.plots.standing import outcomes, standing
 from interp.plots.theme import BASE, HYBRID, TUNED, finish, interval, panels, safe, wrap
 
 INTO_BASE, INTO_TUNED = "tuned into base", "base into tuned"
-_ROW = 42  # pixels
+_ROW = 31  # pixels: two panels of nine parts fit a printed column
 ASKED = {
     "answers": "Problems solved",
     "facts": "Facts recalled",

@@ -14,7 +14,7 @@ import pytest
 
 from interp.cli import FAILED, FINE, USAGE, main
 from interp.figures.canonical import canonical, largest_difference, to_text
-from interp.figures.check import compare_tables
+from interp.figures.check import compare_tables, cost
 from interp.figures.data import load_data, save_data
 from interp.figures.manifest import Figure, read_manifest
 from interp.figures.pictures import normalised
@@ -92,6 +92,22 @@ def test_an_untouched_figure_matches_at_every_level(
 ) -> None:
     assert checked(folder, "--level", level) == FINE
     assert "DIFFER" not in capsys.readouterr().out
+
+
+def test_what_a_full_check_costs_is_said_before_anything_is_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checked(folder, "--level", "full") == FINE
+    told = capsys.readouterr().err
+    assert told.index("measuring 1 tables in full") < told.index("measuring again: pair/answers")
+    assert "not timed yet: pair/answers" in told
+    assert checked(folder, "--level", "shard") == FINE
+    assert "in full" not in capsys.readouterr().err
+
+
+def test_the_cost_adds_up_and_names_the_dearest_and_the_unknown() -> None:
+    told = cost(["a", "b", "c"], {"a": 60.0, "b": 240.0, "other": 6_000.0})
+    assert "about 5 minutes" in told and "most of it b 4.0, a 1.0" in told and told.endswith("not timed yet: c")
 
 
 def test_one_changed_number_is_found_and_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
