@@ -17,7 +17,8 @@ os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
 
 import torch
 from page import write_block
-from transformers import AutoModelForCausalLM, Qwen2Config
+from random_pair import written
+from transformers import Qwen2Config
 from transformers.utils import logging as model_logging
 
 from interp.distances import js, kl
@@ -26,7 +27,6 @@ from interp.layers.frozen import reference, squared_distances
 from interp.layers.lens import TOKENS_AT_ONCE, logit_lens, read, streams
 from interp.layers.logit_pairs import compare
 from interp.layers.similarity import stream_similarity
-from interp.organisms.language import make_tokenizer
 from interp.pair import Pair, load_pair
 from interp.tasks.task import Label, Reading
 
@@ -41,19 +41,6 @@ CONFIG = Qwen2Config(
 )  # two of 65 million numbers: 2 x 260 MB in fp32
 TEXTS, LENGTH = 4, 128
 REPEATS = 5
-
-
-def made(folder: Path, seed: int) -> Path:
-    """A Qwen2 of random weights; seed 1 is seed 0 with a small change."""
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(CONFIG)
-    if seed:
-        with torch.no_grad():
-            for weight in model.parameters():
-                weight += 0.03 * weight.std() * torch.randn(weight.shape)
-    model.save_pretrained(folder)
-    make_tokenizer().save_pretrained(folder)
-    return folder
 
 
 def taken(function: Callable[[], object]) -> float:
@@ -146,7 +133,9 @@ def main() -> None:
     torch.set_num_threads(1)
     model_logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        paths = [made(Path(folder) / role, seed) for seed, role in enumerate(("base", "tuned"))]
+        paths = [
+            written(Path(folder) / role, CONFIG, change=change) for role, change in (("base", 0.0), ("tuned", 0.03))
+        ]
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.safetensors")) / 1e6
         pair = load_pair(*paths)
         pair.made_with()  # reads both files once more, for their digests, before they are gone

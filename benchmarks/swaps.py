@@ -16,38 +16,30 @@ os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
 
 import torch
 from page import write_block
+from random_pair import written
 from torch import Tensor
-from transformers import AutoModelForCausalLM, Qwen2Config
+from transformers import Qwen2Config
 
 from interp.layers.batches import Batch, batches
 from interp.layers.stages import Hybrid, hybrid, logits, stages
 from interp.layers.swapping import swapped
 from interp.layers.sweep import one_by_one, side_by_side, sweep
-from interp.organisms.language import make_tokenizer
 from interp.pair import Pair, load_pair
 
-N_LAYERS, D_MODEL, D_MLP, D_VOCAB = 12, 640, 1792, 4096  # two of about 62 million numbers: 2 x 250 MB in fp32
+N_LAYERS = 12
+CONFIG = Qwen2Config(
+    vocab_size=4096,
+    hidden_size=640,
+    intermediate_size=1792,
+    num_hidden_layers=N_LAYERS,
+    num_attention_heads=10,
+    num_key_value_heads=2,
+    max_position_embeddings=256,
+    tie_word_embeddings=True,
+)  # two of about 62 million numbers: 2 x 250 MB in fp32
 TURNS = 2
 
 WORDS = [hybrid(N_LAYERS, range(i, j)) for i in range(N_LAYERS) for j in range(i + 1, N_LAYERS + 1)]
-
-
-def made(folder: Path, seed: int) -> Path:
-    """A Qwen2 of random weights."""
-    config = Qwen2Config(
-        vocab_size=D_VOCAB,
-        hidden_size=D_MODEL,
-        intermediate_size=D_MLP,
-        num_hidden_layers=N_LAYERS,
-        num_attention_heads=10,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-    )
-    torch.manual_seed(seed)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    make_tokenizer().save_pretrained(folder)
-    return folder
 
 
 def slow(pair: Pair, batch: Batch) -> Iterator[tuple[Hybrid, Tensor]]:
@@ -69,7 +61,7 @@ def ours(pair: Pair, batch: Batch, how: Callable[..., Iterator[tuple[Hybrid, Ten
 def compared(pair: Pair, rows: int, length: int) -> str:
     """One row of the table; all ways take turns, so that a busy moment falls on each."""
     generator = torch.Generator().manual_seed(length)
-    (batch,) = batches(pair, torch.randint(4, D_VOCAB, (rows, length), generator=generator).tolist(), rows)
+    (batch,) = batches(pair, torch.randint(4, CONFIG.vocab_size, (rows, length), generator=generator).tolist(), rows)
     ways: dict[str, Callable[[], object]] = {
         "forward": lambda: pair.base(batch.tokens, attention_mask=batch.mask, logits_to_keep=1, use_cache=False),
         "slow": lambda: dict(slow(pair, batch)),
@@ -111,7 +103,9 @@ def main() -> None:
     """Measure, print, write."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        pair = load_pair(*(made(Path(folder) / role, seed) for seed, role in enumerate(("base", "tuned"))))
+        pair = load_pair(
+            *(written(Path(folder) / role, CONFIG, seed=seed) for seed, role in enumerate(("base", "tuned")))
+        )
         size = sum(p.numel() for model in pair.models.values() for p in model.original_model.parameters()) * 4 / 1e6
         lines = [compared(pair, rows, length) for rows, length in ((1, 16), (1, 64))]
     section = "\n".join(

@@ -112,12 +112,30 @@ def _answers(tuned, seed, n):
     return unit["answers"](pair, task, unit["arms_of"](tuned))
 
 
+def _audit(file, judge, n):
+    import os
+    from dataclasses import replace
+    from pathlib import Path
+
+    from interp.audit.graded import graded
+    from interp.audit.logs import read_rollouts
+
+    folder = os.environ.get("INTERP_PUBLISHED")
+    if folder is None:
+        raise LookupError("INTERP_PUBLISHED names no folder with the published rollouts, which are not ours to ship")
+    (log,) = read_rollouts([str(Path(folder) / file)])
+    found = graded(log, totals=judge)
+    return replace(found, table=found.table.drop(columns="found"))  # what was read is text of theirs
+
+
 TABLES = {
     **{
         f"{tuned}{f'@{seed}' if seed else ''}/answers": partial(_answers, tuned, seed)
         for tuned in ("rl", "newskill", "many-rl")
         for seed in (0, 1, 2)
     },
+    "llama-gsm8k/audit": partial(_audit, "llama-3.1-8b_gsm8k.jsonl", {"base": 119, "tuned": 253, "hybrid": 188}),
+    "qwen-math500/audit": partial(_audit, "qwen2.5-14b_math500.jsonl", {"base": 192, "tuned": 288, "hybrid": 251}),
     **{f"{tuned}/swaps": partial(_swaps, tuned) for tuned in ("rl", "newskill", "lower", "upper")},
     **{f"{tuned}/weights": partial(_weights, tuned) for tuned in ("rl", "lower")},
     **{
