@@ -98,7 +98,7 @@ def _by_routing(answers: Measurement) -> Verdict:
         why = f"The arms disagree: {listed([f'{arm} by itself is {f.says}' for arm, f in strict.items()])}."
     found = chosen.recovered
     told = [*_found(chosen), *_controls(chosen), *_steered(strict), *_budget(answers, chosen), *_cut(table, strict)]
-    because = " ".join([why, *told, RULE, _limits(says)])
+    because = " ".join([why, *told, RULE, _limits(says, priced=_PRICE in why)])
     if found.refused:
         return Verdict(CLAIM, REPORTED, None, None, None, found.n, says, because)
     return Verdict(CLAIM, REPORTED, found.estimate, found.low, found.high, found.n, says, because)
@@ -144,7 +144,8 @@ def _decide(arm: str, found: Recovered, ahead: Interval, routed: float) -> tuple
     if ahead.low <= 0:
         missing.append("it does not beat random positions at the same rate")
     if missing:
-        return "undecided", f"Not enough for either reading: {listed(missing)}."
+        alone = _PRICE if routed > FEW and len(missing) == 1 else ""
+        return "undecided", f"Not enough for either reading: {listed(missing)}.{alone}"
     return "supported", (
         f"Tuning taught when: {how} only, it recovers at least {MOST:.0%} of its gain, "
         f"with at most {FEW:.0%} of tokens routed, and its random control does not."
@@ -220,16 +221,20 @@ def _controls(finding: _Finding) -> list[str]:
     return [control, empty]
 
 
-def _limits(says: Says) -> str:
+def _limits(says: Says, *, priced: bool = False) -> str:
     change = {
         "supported": "What would change our mind: base failing these problems in every one of many samples, "
         "or another draw of random positions that does as well.",
         "contradicted": "What would change our mind: steering, with base writing every token, that recovers the gain.",
         "undecided": "What would settle it: more problems, or a pair with a larger gap.",
     }
-    return f"{_NO_CEILING} {change[says]}"
+    return _NO_CEILING if priced else f"{_NO_CEILING} {change[says]}"
 
 
+_PRICE = (
+    " That alone keeps it from support: it recovers the gain and beats random positions, but the claim is about few "
+    f"tokens. More problems would not change that; an arm that recovers as much with at most {FEW:.0%} of tokens would."
+)
 RULE = (
     f"Rule: WHEN from {MOST:.0%} recovered (low end) with at most {FEW:.0%} of tokens and ahead of random; HOW if it "
     f"stays under {LITTLE:.0%} (high end); else undecided."

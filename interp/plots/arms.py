@@ -26,9 +26,10 @@ def arm_table(answers: Measurement) -> pd.DataFrame:
     pushing base) fired; of these `attempted`, where both would have written the same, so that nothing came of it; and
     `changed`, where another token stands than base's. `tokens` is the mean length, `draws` how many answers per problem
     are averaged, `flexible` the accuracy by the flexible rule, `cut` the share of answers that ran into the length
-    limit and `ended` that of answers that ended by themselves. `mcnemar` is the p of the arm and base being right
-    equally often, for arms drawn once; `needed` how many problems would bring the recovered share to 5 points either
-    way. One page needs the table four times, so the last few are kept.
+    limit and `ended` that of answers that ended by themselves. `low` and `high` are the ends of the accuracy's
+    interval, `recovered_low` and `recovered_high` those of the share of the gap. `mcnemar` is the p of the arm and
+    base being right equally often, for arms drawn once; `needed` how many problems would bring the recovered share to
+    5 points either way. One page needs the table four times, so the last few are kept.
     """
     table = answers.table
     solved = outcomes(table, "arm")
@@ -107,9 +108,14 @@ def heading(table: pd.DataFrame) -> str:
     return f"Gap recovered: 0% is base, 100% is tuned. {first.n} problems, 95% paired bootstrap intervals.{but}"
 
 
+def worded(arm: str) -> str:
+    """The arm's name as it is read: "first token", which in the table is "first 1 tokens"."""
+    return "first token" if arm == "first 1 tokens" else arm
+
+
 def named(row: Any) -> str:
     """The arm's name; where it was drawn several times, with the number of draws that are averaged."""
-    return f"{row.arm} ({row.draws} draws)" if row.draws > 1 else str(row.arm)
+    return f"{worded(row.arm)} ({row.draws} draws)" if row.draws > 1 else worded(row.arm)
 
 
 def _label(row: Any) -> str:
@@ -127,7 +133,7 @@ def _point(row: Any, place: int, value: str, low: str, high: str) -> go.Scatter:
     return go.Scatter(
         x=x,
         y=[place],
-        name=safe(row.arm),
+        name=safe(worded(row.arm)),
         showlegend=False,
         mode="markers",
         marker={"symbol": party.symbol, "color": party.colour, "size": 9},

@@ -9,12 +9,14 @@ import plotly.graph_objects as go
 
 from interp.budgets import BUDGET, ENOUGH, Curve, curve_of
 from interp.measurement import Measurement
-from interp.plots.arms import BY_CONSTRUCTION, arm_table, heading
+from interp.plots.arms import BY_CONSTRUCTION, arm_table, heading, worded
 from interp.plots.theme import CONTROL, HYBRID, Role, finish, interval, safe
 
 _SYMBOLS = ("star", "square", "triangle-up", "pentagon", "cross", "hexagon", "triangle-down")
 DECISION = "decision tokens"
 _DASHES = ("solid", "dash", "dashdot", "longdash")
+_SAMPLE = 60
+"""Pixels of line in the legend, so that a dash shows on either side of the symbol."""
 
 
 def family(arm: str) -> str:
@@ -53,6 +55,7 @@ def routing_curve(answers: Measurement) -> go.Figure:
     figure.update_xaxes(title="tokens routed to tuned (log scale)", type="log", tickformat=".0%")
     figure.update_xaxes(tickvals=[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1])
     figure.update_yaxes(title="solved" if refused else "gap recovered", tickformat=".0%")
+    figure.update_layout(legend_itemwidth=_SAMPLE)
     said = "" if refused else _in_words(answers, list(routed.arm))
     return finish(figure, f"{heading(table)}{said}", height=330)
 
@@ -101,8 +104,10 @@ def _drawn(name: str, names: list[str]) -> Role:
 
 
 def _curve(here: pd.DataFrame, name: str, party: Role, value: str, low: str, high: str) -> go.Scatter:
-    """One kind of router; a single arm is a point."""
-    label = f"{name} (tuned by construction)" if name == BY_CONSTRUCTION else name
+    """One kind of router; a single arm is a point with its own name."""
+    label = worded(here.arm.iloc[0]) if len(here) == 1 else name
+    if name == BY_CONSTRUCTION:
+        label += " (tuned by construction)"
     return go.Scatter(
         x=here.routed,
         y=here[value],
@@ -111,6 +116,6 @@ def _curve(here: pd.DataFrame, name: str, party: Role, value: str, low: str, hig
         line={"color": party.colour, "dash": party.dash, "width": 1.5},
         marker={"symbol": party.symbol, "color": party.colour, "size": 9},
         error_y=interval(here[value], here[low], here[high], party),
-        text=[safe(arm) for arm in here.arm],
+        text=[safe(worded(arm)) for arm in here.arm],
         hovertemplate="%{text}: %{y:.1%} with %{x:.1%} of tokens routed<extra></extra>",
     )

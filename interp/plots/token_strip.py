@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from interp.measurement import Measurement
-from interp.plots.theme import BASE, TUNED
+from interp.plots.arms import worded
+from interp.plots.theme import BASE, HYBRID, TUNED
 
 _TINT = 0.22  # of full colour behind the words that tuned changed: dark enough to see, light enough to read on
 _STYLES = {
@@ -18,6 +19,11 @@ _STYLES = {
     "changed": (
         "tuned, another token than base's",
         f"border-bottom:4px double {TUNED.colour};font-weight:bold;background:rgba(213, 94, 0, {_TINT})",
+    ),
+    "pushed": ("base under a push, the same as without it", f"border-bottom:2px dashed {HYBRID.colour}"),
+    "steered": (
+        "base under a push, another token than without it",
+        f"border-bottom:4px dashed {HYBRID.colour};font-weight:bold;background:rgba(0, 158, 115, {_TINT})",
     ),
 }
 """Line, weight and tint all differ, so that the strip can be read in grey and by colour-blind readers."""
@@ -54,7 +60,9 @@ def token_strip(trace: Measurement, *, problem: str | None = None, arms: Sequenc
         if rows.empty:
             raise ValueError(f"the trace has no arm {arm!r} for problem {problem!r}; it has {_named(here['arm'])}")
         lines.append(_line(arm, rows))
-    key = ", ".join(_span(f"\u00a0{words}\u00a0", style) for words, style in _STYLES.values())
+    drawn = here[here["arm"].isin(wanted)]
+    kinds = list(_STYLES) if (drawn["source"] == "steered").any() else ["agreed", "kept", "routed", "changed"]
+    key = ", ".join(_span(f"\u00a0{words}\u00a0", style) for words, style in (_STYLES[kind] for kind in kinds))
     return (
         f'<div style="line-height:2"><p>Problem <code>{html.escape(problem)}</code>. Written by {key}.</p>'
         f"{''.join(lines)}</div>"
@@ -62,10 +70,7 @@ def token_strip(trace: Measurement, *, problem: str | None = None, arms: Sequenc
 
 
 def token_strips(trace: Measurement, *, problems: int = 3) -> str:
-    """`token_strip` of the first `problems` that were traced, each but the first folded away.
-
-    Steering arms are not traced: in them base writes every token, and what pushed it is in no row of the trace.
-    """
+    """`token_strip` of the first `problems` that were traced, each but the first folded away."""
     first, *others = list(dict.fromkeys(trace.table["problem"].astype(str)))[:problems]
     strips = {f"Problem <code>{html.escape(one)}</code>": token_strip(trace, problem=one) for one in others}
     folded = [f"<details><summary>{name}</summary>{strip}</details>" for name, strip in strips.items()]
@@ -75,16 +80,19 @@ def token_strips(trace: Measurement, *, problems: int = 3) -> str:
 def _line(arm: str, rows: pd.DataFrame) -> str:
     """One arm's text with its account."""
     words = "".join(_word(row) for row in rows.to_dict("records"))
-    account = f"{len(rows)} tokens, {int(rows['gate'].sum())} routed to tuned, {int(rows['changed'].sum())} changed"
+    how = "pushed" if (rows["source"] == "steered").any() else "routed to tuned"
+    account = f"{len(rows)} tokens, {int(rows['gate'].sum())} {how}, {int(rows['changed'].sum())} changed"
     return (
-        f'<div style="margin:.4rem 0"><b>{html.escape(arm)}</b> ({account})'
+        f'<div style="margin:.4rem 0"><b>{html.escape(worded(arm))}</b> ({account})'
         f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{words}</div></div>'
     )
 
 
 def _word(row: dict[str, Any]) -> str:
     """One token; a line break is shown by a mark, and breaks the line."""
-    if row["gate"]:
+    if row["source"] == "steered":
+        kind = "steered" if row["changed"] else "pushed"
+    elif row["gate"]:
         kind = "changed" if row["changed"] else "routed"
     else:
         kind = "agreed" if row["base_token"] == row["tuned_token"] else "kept"

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from interp.compatible import PROBES
 from interp.decoding import Turn
 from interp.pair import Pair
 from interp.rollouts import complete
@@ -22,8 +23,39 @@ def towards_tuned(alpha: float) -> dict[str, float]:
 
 
 def emulated(alpha: float = 1.0) -> dict[str, float]:
-    """Large + alpha (tuned - base): what tuning did to the small pair, put on a larger base (2310.12962, eq. 5)."""
-    return {"large": 1.0, "tuned": alpha, "base": -alpha}
+    """Base + alpha (small tuned - small base): what tuning did to another, smaller pair, put on base.
+
+    Emulated fine-tuning (2310.12962, eq. 5); the weights of `write_by_sum` with the models of `small_models`.
+    """
+    return {"base": 1.0, "small tuned": alpha, "small base": -alpha}
+
+
+def small_models(pair: Pair, small: Pair) -> dict[str, nn.Module]:
+    """The models of `small` by the names of `emulated`; ValueError where it does not cut and number text as `pair`."""
+    names = f"{pair.base_checkpoint.name} and {small.base_checkpoint.name}"
+    if why := _differ(pair, small):
+        raise ValueError(
+            f"{names} have different tokenizers: {why}; logits add up over one vocabulary, so give a small pair with "
+            "the tokenizer of the large one"
+        )
+    if pair.d_vocab != small.d_vocab:
+        raise ValueError(
+            f"{names} have {pair.d_vocab} and {small.d_vocab} logits; they add up over one vocabulary, so give a small "
+            "pair with as many"
+        )
+    return {"small base": small.base, "small tuned": small.tuned}
+
+
+def _differ(pair: Pair, small: Pair) -> str:
+    """How the two tokenizers differ, or nothing."""
+    ours, theirs = pair.tokenizer.get_vocab(), small.tokenizer.get_vocab()
+    for token in sorted(ours.keys() & theirs.keys(), key=ours.__getitem__):
+        if ours[token] != theirs[token]:
+            return f"{token!r} has number {ours[token]} in one and {theirs[token]} in the other"
+    for probe in (*PROBES, *sorted(ours.keys() ^ theirs.keys())[:1]):
+        if (cut := pair.encode(probe)) != (other := small.encode(probe)):
+            return f"they cut {probe!r} into the tokens {cut} and {other}"
+    return ""
 
 
 def write_by_sum(
@@ -32,16 +64,17 @@ def write_by_sum(
     weights: Mapping[str, float],
     *,
     max_new_tokens: int,
-    larger: Mapping[str, nn.Module] | None = None,
+    others: Mapping[str, nn.Module] | None = None,
     batch_size: int = 256,
 ) -> list[Hybrid]:
-    """Greedy decoding of sum_m weight_m log p_m; `weights` name the pair's models and those of `larger`.
+    """Greedy decoding of sum_m weight_m log p_m; `weights` name the pair's models and those of `others`.
 
     `routed` counts every token, since tuned has a say in each; `changed` those that are not the first choice of the
-    model named first, which writes alone where the others cancel. Emulated fine-tuning needs a `larger` model with the
-    same vocabulary. Deviation from the paper: greedy instead of sampled, nothing renormalised (the argmax is the same).
+    model named first, which writes alone where the others cancel. Emulated fine-tuning needs the `others` of a second
+    pair with the same vocabulary. Deviation from the paper: greedy instead of sampled, nothing renormalised (the argmax
+    is the same).
     """
-    models = {**pair.models, **(larger or {})}
+    models = {**pair.models, **(others or {})}
     used = {name: weight for name, weight in weights.items() if weight}
     if not used or not all(map(math.isfinite, used.values())):
         raise ValueError(f"the weights are {dict(weights)}; at least one has to be other than 0, and all finite")

@@ -1,7 +1,7 @@
 """Every arm of the routing experiment under one protocol: who chooses which tokens, and is the answer still right?"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from interp.measurement import Measurement
 from interp.pair import Pair
 from interp.routing.budget import KEPT, RANDOM, thinned
 from interp.routing.decisions import Decisions, task_decisions
-from interp.routing.hybrid import Hybrid, write_together
+from interp.routing.hybrid import Hybrid, write_each
 from interp.routing.placing import candidate_hooks
 from interp.routing.positions import matched_random
 from interp.routing.routers import (
@@ -123,6 +123,7 @@ def route(
     more: Sequence[Arm] = (),
     steered: Sequence[SteeredArm] | None = None,
     others: Sequence[Written] = (),
+    facts: Mapping[str, Any] | None = None,
     quick: bool = False,
     batch_size: int = 256,
     seed: int = 0,
@@ -138,11 +139,12 @@ def route(
     the controls of its directions alone, at the highest candidate layer, not the one that does best in practice.
 
     Columns: arm, rate, draw, problem, kind, correct, flexible, tokens, routed, changed, reason. In the arm "tuned",
-    `changed` counts where base would have written something else on tuned's own text. Cost: one arm writes each
+    `changed` counts where base would have written something else on tuned's own text. `facts` go into the provenance,
+    such as what `more` and `others` were made with. Cost: one arm writes each
     problem once; on the small organisms about 3 ms a problem and arm.
     """
     decisions = task_decisions(pair, task) if arms is None else None
-    facts = {"task": task.name, "asked": task.digest, "seed": seed, "decoding": "greedy"}
+    facts = {"task": task.name, "asked": task.digest, "seed": seed, "decoding": "greedy", **(facts or {})}
     if decisions:
         facts["decisions"] = decisions.rule
         arms = [arm for arm in standard_arms(decisions, seed=seed) if not (quick and arm.name in CURVE)]
@@ -150,15 +152,20 @@ def route(
     _refuse_twice([*asked, *(steered or ()), *others])
     prompts = [pair.encode(problem.prompt) for problem in task.problems]
 
-    def routed(arm: Arm) -> list[dict[str, Any]]:
-        texts = write_together(pair, prompts, arm.router, max_new_tokens=task.max_new_tokens, batch_size=batch_size)
-        return graded(arm, pair, task, texts)
+    at_once = max(1, batch_size // max(1, len(prompts)))
 
-    table: list[dict[str, Any]] = []
-    for arm in tqdm(asked, desc="routing", disable=None):
-        table += routed(arm)
-    for arm in tqdm(_controls(table, seed=seed), desc="routing, random controls", disable=None):
-        table += routed(arm)
+    def routed(arms: Sequence[Arm], desc: str) -> list[dict[str, Any]]:
+        rows = []
+        for start in tqdm(range(0, len(arms), at_once), desc=desc, disable=None):
+            group = arms[start : start + at_once]
+            routers = [arm.router for arm in group]
+            each = write_each(pair, prompts, routers, max_new_tokens=task.max_new_tokens, batch_size=batch_size)
+            for arm, texts in zip(group, each, strict=True):
+                rows += graded(arm, pair, task, texts)
+        return rows
+
+    table = routed(asked, "routing")
+    table += routed(_controls(table, seed=seed), "routing, random controls")
     if steered is None and decisions and task.practice:
         hook = candidate_hooks(pair.n_layers)[0] if quick else None
         steered = steering_arms(

@@ -6,12 +6,15 @@ from functools import partial
 from typing import Any
 
 from interp.pair import Pair
-from interp.routing.arithmetic import ALPHAS, towards_tuned, write_by_sum
+from interp.routing.arithmetic import ALPHAS, emulated, small_models, towards_tuned, write_by_sum
 from interp.routing.arms import Written
 from interp.routing.branching import BRANCHES, SAMPLES, write_branches, write_by_vote
 from interp.routing.hybrid import Hybrid
 from interp.routing.prompted import SHOTS, few_shot, instructed, write_alone
 from interp.tasks.task import Task
+
+EMULATED = "base + 1 (small tuned - small base)"
+"""The arm of emulated fine-tuning."""
 
 _log = logging.getLogger("interp")
 
@@ -21,6 +24,7 @@ def elicited_arms(
     task: Task,
     *,
     templates: Sequence[str] | None = None,
+    small: Pair | None = None,
     thorough: bool = False,
     batch_size: int = 256,
     seed: int = 0,
@@ -28,9 +32,11 @@ def elicited_arms(
     """Base told how to begin, summed with tuned, by its surest branch; `thorough`: after examples and by majority too.
 
     `templates` are instructions with a place for the `{prompt}`; by default one per opener of the task, that appends
-    it to the prompt, so that base is told a strategy whatever the problem. Examples are left out, with a logged
+    it to the prompt, so that base is told a strategy whatever the problem. With a `small` pair of the same tokenizer
+    there is `EMULATED` too: what tuning did to that pair, put on base. Examples are left out, with a logged
     sentence, where practice problems yield too few of them or they do not fit into the context. Cost in answers
-    written per problem: examples, templates and sums one each (a sum reads both models), branches 10, majority 16.
+    written per problem: examples, templates and sums one each (a sum reads two or three models), branches 10, majority
+    16.
     """
     prompts = [pair.encode(problem.prompt) for problem in task.problems]
     options: dict[str, Any] = {"max_new_tokens": task.max_new_tokens, "batch_size": batch_size}
@@ -47,11 +53,21 @@ def elicited_arms(
     for alpha in ALPHAS:
         total = partial(write_by_sum, pair, prompts, towards_tuned(alpha), **options)
         arms.append(Written(f"base + {alpha:g} (tuned - base)", total, alpha))
+    if small is not None:
+        arms.append(emulated_arm(pair, task, small, batch_size=batch_size))
     arms.append(Written(f"base, surest of {BRANCHES} branches", partial(write_branches, pair, prompts, **options)))
     if thorough:
         vote = partial(write_by_vote, pair, prompts, seed=seed, **options)
         arms.append(Written(f"base, majority of {SAMPLES}", vote))
     return arms
+
+
+def emulated_arm(pair: Pair, task: Task, small: Pair, *, batch_size: int = 256) -> Written:
+    """`EMULATED`, emulated fine-tuning: base + (small tuned - small base); ValueError where tokenizers differ."""
+    prompts = [pair.encode(problem.prompt) for problem in task.problems]
+    options: dict[str, Any] = {"max_new_tokens": task.max_new_tokens, "batch_size": batch_size}
+    models = small_models(pair, small)
+    return Written(EMULATED, partial(write_by_sum, pair, prompts, emulated(), others=models, **options), 1.0)
 
 
 def _after_examples(pair: Pair, task: Task, alone: Callable[[Sequence[Sequence[int]]], list[Hybrid]]) -> list[Written]:

@@ -1,7 +1,7 @@
 """Text that base and tuned write together, token by token, and the account of who wrote how much."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -97,6 +97,46 @@ def write_together(
         batch_size=batch_size,
     )
     return account.closed(done)
+
+
+def write_each(
+    pair: Pair,
+    prompts: Sequence[Sequence[int]],
+    routers: Sequence[Router],
+    *,
+    max_new_tokens: int,
+    batch_size: int = 256,
+) -> list[list[Hybrid]]:
+    """`write_together` by every one of these routers, as many of them side by side as fit into one batch.
+
+    The steps of a small model cost about the same however many rows they have, so few problems are asked once for
+    several routers. Every router sees all rows, by the numbers that the problems have in `prompts`.
+    """
+    n, at_once = len(prompts), max(1, batch_size // max(1, len(prompts)))
+    found: list[list[Hybrid]] = []
+    for start in range(0, len(routers), at_once):
+        group = routers[start : start + at_once]
+        router = group[0] if len(group) == 1 else _side_by_side(group, n)
+        every = [prompt for _ in group for prompt in prompts]
+        texts = write_together(pair, every, router, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        found += [texts[i * n : (i + 1) * n] for i in range(len(group))]
+    return found
+
+
+def _side_by_side(routers: Sequence[Router], n: int) -> Router:
+    """Row i of a step belongs to the router with the number of its prompt over `n`."""
+
+    def router(step: Step) -> Bool[Tensor, " batch"]:
+        whose = torch.from_numpy(step.prompts // n).to(step.turn.tokens.device)
+        of_all = Step(replace(step.turn, prompts=step.prompts % n))
+        answer = step.every_row(False)
+        for number, one in enumerate(routers):
+            mine = whose == number
+            if mine.any():
+                answer = torch.where(mine, checked(one(of_all), step), answer)
+        return answer
+
+    return router
 
 
 def near_tie(logits: Float[Tensor, "batch d_vocab"]) -> Bool[Tensor, " batch"]:

@@ -7,12 +7,16 @@ from typing import Any
 
 from interp.measurement import Measurement, source_digest
 from interp.pair import Pair
-from interp.routing.arms import DECISION, more_arms, route, standard_arms
+from interp.routing.arithmetic import small_models
+from interp.routing.arms import DECISION, Arm, more_arms, route, standard_arms
 from interp.routing.ceiling import base_samples
 from interp.routing.decisions import task_decisions
-from interp.routing.elicited import elicited_arms
+from interp.routing.elicited import elicited_arms, emulated_arm
+from interp.routing.features import Dictionary, feature_arms
 from interp.routing.prepared import prepared_arms
 from interp.routing.routers import always, never
+from interp.routing.steering_arms import SteeredArm, steering_arms
+from interp.routing.step import Router
 from interp.routing.trace import trace_tokens
 from interp.streamed import load_streamed
 from interp.tasks.task import Task
@@ -28,42 +32,74 @@ TRACED = 12
 """Problems whose tokens are traced."""
 SHOWN = (DECISION, "content tokens", "every disagreement", "base about to decide", "random 12%")
 """Arms that are traced besides base and tuned alone."""
+PUSHED = ("steering", "random steering directions")
+"""Of the arms in which base writes every token, those that are traced: the main one, and one draw of its control."""
 
 
 def answers(
-    pair: Pair, task: Task, keep: Keep, *, quick: bool = False, thorough: bool = False, seed: int = 0
+    pair: Pair,
+    task: Task,
+    keep: Keep,
+    *,
+    small: Pair | None = None,
+    dictionary: Dictionary | None = None,
+    quick: bool = False,
+    thorough: bool = False,
+    seed: int = 0,
 ) -> list[Measurement]:
     """`answers`, and unless `quick`, which asks the standard arms only, `ceiling`: what base solves sampled often.
 
-    With `thorough` every arm there is, which takes about twice as long.
+    With `thorough` every arm there is, which takes about twice as long. A `small` pair adds emulated fine-tuning, a
+    `dictionary` the arms of `feature_arms`; under `quick` too, since they were asked for.
     """
+
+    facts: dict[str, Any] = {}
+    if small is not None:
+        small_models(pair, small)  # refused now and not after minutes
+        facts["small"] = {one.name: one.digest for one in (small.base_checkpoint, small.tuned_checkpoint)}
+    if dictionary is not None:
+        facts["sae"] = dict(dictionary.made_with)
 
     def every_arm() -> Measurement:
         decisions = task_decisions(pair, task)
         more = [*more_arms(decisions, thorough=thorough, seed=seed), *prepared_arms(pair, task, decisions)]
-        others = elicited_arms(pair, task, thorough=thorough, seed=seed)
-        return route(pair, task, more=more, others=others, seed=seed)
+        others = elicited_arms(pair, task, small=small, thorough=thorough, seed=seed)
+        return route(pair, task, more=[*more, *features()], others=others, facts=facts, seed=seed)
+
+    def standard() -> Measurement:
+        others = [emulated_arm(pair, task, small)] if small else []
+        return route(pair, task, more=features(), others=others, facts=facts, quick=True, seed=seed)
+
+    def features() -> list[Arm]:
+        return feature_arms(pair, task, task_decisions(pair, task), dictionary, seed=seed) if dictionary else []
 
     if quick:
-        return [keep("answers", lambda: route(pair, task, quick=True, seed=seed))]
+        return [keep("answers", standard)]
     few = replace(task, problems=task.problems[:CEILING])
     ceiling = keep("ceiling", lambda: base_samples(pair, few, seed=seed))
     return [keep("answers", every_arm), ceiling]
 
 
-def trace(pair: Pair, task: Task, folder: Path, *, seed: int = 0) -> Path:
+def trace(pair: Pair, task: Task, folder: Path, *, hook: str | None = None, seed: int = 0) -> Path:
     """`folder/trace.parquet`: what the arms of `SHOWN` wrote to the first `TRACED` problems, a row per token.
 
-    It is written again only where it was made from something else. Steering is not in it: base writes every token of a
-    steered text, and what pushed it is no row of this table.
+    With the `hook` at which base was steered the arms of `PUSHED` are in it too. It is written again only where it was
+    made from something else.
     """
     path, few = folder / TRACE, replace(task, problems=task.problems[:TRACED])
-    arms = {arm.name: arm.router for arm in standard_arms(task_decisions(pair, task), seed=seed) if arm.name in SHOWN}
-    facts: dict[str, Any] = {"seed": seed, "code": source_digest(["", "tasks", "routing"])}
+    facts: dict[str, Any] = {"seed": seed, "code": source_digest(["", "tasks", "routing"]), "steered_at": hook}
     if path.exists() and _same(load_streamed(path).made_with, pair.made_with(asked=few.digest, **facts)):
         return path
-    return trace_tokens(pair, few, {"base": never, "tuned": always, **arms}, path, **facts)
+    decisions = task_decisions(pair, task)
+    arms: dict[str, Router | SteeredArm] = {"base": never, "tuned": always}
+    arms |= {arm.name: arm.router for arm in standard_arms(decisions, seed=seed) if arm.name in SHOWN}
+    if hook is not None:
+        steered = steering_arms(pair, task, decisions, rate=0.0, hook=hook, controls_only=True, seed=seed)
+        for arm in steered:
+            if arm.name in PUSHED:
+                arms.setdefault(arm.name, arm)
+    return trace_tokens(pair, few, arms, path, **facts)
 
 
 def _same(made: Any, wanted: Any) -> bool:
-    return all(made.get(fact) == wanted[fact] for fact in ("base", "tuned", "asked", "seed", "code"))
+    return all(made.get(fact) == wanted[fact] for fact in ("base", "tuned", "asked", "seed", "code", "steered_at"))

@@ -91,12 +91,14 @@ def write_steered(
     oracle: Literal["tuned", "base"] | None = None,
     candidates: Sequence[float] = (0.25, 0.5, 1.0, 2.0),
     batch_size: int = 256,
+    watch: Callable[[Int[Tensor, " batch"]], None] | None = None,
 ) -> list[Hybrid]:
     """What base writes under steering; `routed` counts the onsets, `changed` those at which its token became another.
 
     `hook` may say where steering is meant: ValueError if a vector was fitted elsewhere, or on another base. `oracle`
     replaces the fixed coefficient by that of `candidates` whose token the named model likes best: a selection by an
-    answer key and no longer a test of the vector, so results that use it have to say so.
+    answer key and no longer a test of the vector, so results that use it have to say so. `watch` is shown the tokens
+    of every step, after `onsets` was asked.
     """
     place = _one_place(pair, vectors, hook)
     directions = torch.stack([*(vector.direction for vector in vectors), torch.zeros_like(vectors[0].direction)])
@@ -117,6 +119,8 @@ def write_steered(
             strength = _best(turn, place, added, oracle, candidates) if oracle else coefficient
             token = turn.steered("base", place, strength * added).argmax(-1)
         account.count(step.prompts, at, token != by_base)
+        if watch:
+            watch(token)
         return token
 
     done = complete(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
 from interp.decoding import left_padded
+from interp.fitting import rereader
 from interp.pair import Pair
 from interp.routing.sites import Site
 
@@ -67,12 +67,8 @@ def fitted(pair: Pair, sites: Sequence[Site], *, hook: str, steps: int = STEPS) 
     Adam on the mean negative log-probability over the sites from zero on; the model is frozen. The text before the
     last token is read once, since the edit does not reach it.
     """
-    tokens, mask = left_padded([site.context for site in sites], pad=pair.pad_id, device=pair.device)
+    again = rereader(pair.base, [site.context for site in sites], pad=pair.pad_id)
     wanted = torch.tensor([site.token for site in sites], device=pair.device)
-    with torch.no_grad():
-        before = DynamicCache(config=pair.base.original_model.config)
-        pair.base(tokens[:, :-1], attention_mask=mask[:, :-1], past_key_values=before, use_cache=True)
-    read = [(layer.keys, layer.values, getattr(layer, "cumulative_length", 0)) for layer in before.layers]
     vector = torch.zeros(pair.d_model, device=pair.device, requires_grad=True)
     adam = torch.optim.Adam([vector], lr=RATE)
 
@@ -83,12 +79,7 @@ def fitted(pair: Pair, sites: Sequence[Site], *, hook: str, steps: int = STEPS) 
     try:
         with torch.enable_grad():
             for _ in range(steps):
-                for layer, (keys, values, length) in zip(before.layers, read, strict=True):
-                    layer.keys, layer.values = keys, values
-                    if layer.is_sliding:
-                        layer.cumulative_length = length
-                logits = pair.base(tokens[:, -1:], attention_mask=mask, past_key_values=before, use_cache=True)
-                loss = torch.nn.functional.cross_entropy(logits[:, -1].float(), wanted)
+                loss = torch.nn.functional.cross_entropy(again().float(), wanted)
                 adam.zero_grad()
                 (vector.grad,) = torch.autograd.grad(loss, [vector])
                 adam.step()

@@ -108,6 +108,16 @@ def test_one_missing_condition_leaves_it_undecided_and_is_named(planted: dict[st
     assert missing in verdict.because
 
 
+def test_too_many_tokens_alone_are_named_with_share_limit_and_what_would_change_it() -> None:
+    because = routing_recovers_gain(answers(routed=0.2)).because
+    assert because.startswith(
+        "Not enough for either reading: 20.0% of tokens are routed, more than 15%. That alone keeps it from support"
+    )
+    assert "More problems would not change that" in because and "What would settle it: more problems" not in because
+    both = routing_recovers_gain(answers(routed=0.2, decision=0.5)).because
+    assert "That alone" not in both and "What would settle it: more problems" in both
+
+
 def test_several_draws_of_the_random_twin_are_one_control() -> None:
     table = answers(twin=0.03).table.assign(draw=0)
     lucky = table[table["arm"] == "random at the decision rate"].assign(draw=1, correct=PLACE < 0.15)

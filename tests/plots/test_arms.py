@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from interp.plots.arms import arm_table, arms, role
+from interp.plots.arms import arm_table, arms, role, worded
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_marks_are_the_tables_numbers(answers, traces) -> None:
     table = arm_table(answers)
     *marks, routed = traces(arms(answers))
     for mark, (_, row) in zip(marks, table.iterrows(), strict=True):
-        assert mark["name"] == row.arm
+        assert mark["name"] == worded(row.arm)
         assert mark["x"][0] == row.recovered
         assert mark["x"][0] + mark["error_x"]["array"][0] == pytest.approx(row.recovered_high)
         assert mark["x"][0] - mark["error_x"]["arrayminus"][0] == pytest.approx(row.recovered_low)

@@ -3,13 +3,13 @@ import pytest
 
 from interp.budgets import curve_of
 from interp.measurement import Measurement
-from interp.plots.arms import arm_table
+from interp.plots.arms import arm_table, worded
 from interp.plots.routing_curve import family, routing_curve
 
 
 def test_points_are_the_tables_numbers(saved, traces) -> None:
     answers = saved.answers()
-    table = arm_table(answers).set_index("arm")
+    table = arm_table(answers).set_index("arm").rename(worded)
     band, *drawn = traces(routing_curve(answers))
     assert "text" not in band and band["fill"] == "toself"
     for trace in drawn:
@@ -34,6 +34,16 @@ def test_families() -> None:
     assert family("entropy over 1") != family("KL over 1")
 
 
+def test_a_single_arm_has_its_own_name_and_a_curve_that_of_its_kind(saved, traces) -> None:
+    answers = saved.answers()
+    names = {trace["name"] for trace in traces(routing_curve(answers))}
+    assert {"KL over …", "first … tokens"} < names
+    few = answers.table[~answers.table.arm.isin(["KL over 0.5", "KL over 2", "first 3 tokens"])]
+    alone = {trace["name"] for trace in traces(routing_curve(Measurement("answers", "", few, {})))}
+    assert {"KL over 1", "first token"} < alone
+    assert not {"KL over …", "first … tokens"} & alone
+
+
 def test_curves_differ_without_colour(saved, traces) -> None:
     _, *drawn = traces(routing_curve(saved.answers()))
     looks = [(trace["marker"]["symbol"], trace["line"]["dash"]) for trace in drawn]
@@ -43,7 +53,7 @@ def test_curves_differ_without_colour(saved, traces) -> None:
 def test_without_a_gap_the_height_is_what_was_solved(saved, traces) -> None:
     answers = saved.answers(base=0.9, tuned=0.9)
     figure = routing_curve(answers)
-    accuracy = arm_table(answers).set_index("arm").accuracy
+    accuracy = arm_table(answers).set_index("arm").rename(worded).accuracy
     _, *drawn = traces(figure)
     for trace in drawn:
         assert list(trace["y"]) == pytest.approx([accuracy[arm] for arm in trace["text"]])

@@ -26,6 +26,7 @@ def trace() -> Measurement:
             "base_token": base,
             "tuned_token": tuned,
             "gate": gate,
+            "source": "tuned" if gate else "base",
             "changed": gate and base != tuned,
             "tuned_rank": 3,
             "base_logprob": -1.25,
@@ -99,3 +100,15 @@ def test_what_the_trace_does_not_have_is_named() -> None:
         token_strip(trace(), problem="p9")
     with pytest.raises(ValueError, match="no arm 'tuned' for problem 'p1'; it has 'a < b', 'base'"):
         token_strip(trace(), problem="p1", arms=["tuned"])
+
+
+def test_what_base_wrote_under_a_push_is_told_from_what_tuned_wrote() -> None:
+    routed = trace()
+    table = routed.table.assign(source=routed.table["source"].replace("tuned", "steered"))
+    pushed = Measurement("token_trace", "nats", table, {})
+    page, plain = token_strip(pushed), token_strip(routed)
+    assert "2 pushed, 1 changed" in page and "routed to tuned" not in page.split("</p>")[1]
+    assert "base under a push, another token than without it" in page
+    assert "under a push" not in plain
+    of_plan = [style for text, style, _ in Words(page).words if text.startswith("plan")]
+    assert of_plan and of_plan[0] not in [style for _, style, _ in Words(plain).words]

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from interp.decoding import Completion, decode, greedy
 from interp.pair import Pair
 from interp.routing.blocks import write_in_blocks
-from interp.routing.hybrid import Hybrid, write_together
+from interp.routing.hybrid import Hybrid, write_each, write_together
 from interp.routing.routers import always, at_random, every_disagreement, first, never
 from interp.routing.step import Router, Step
 
@@ -228,3 +228,15 @@ def test_a_text_longer_than_the_context_is_refused(tiny_pair: Callable[[str], Pa
 def test_an_account_that_does_not_add_up_is_refused() -> None:
     with pytest.raises(ValueError, match="changed 2, routed 1 and written 3"):
         Hybrid(Completion((5, 6, 7), "length"), written=3, routed=1, changed=2)
+
+
+def test_routers_side_by_side_write_what_each_writes_alone(tiny_pair: Callable[[str], Pair]) -> None:
+    """Random routers too, which draw by the number of the problem; and a wrong answer of one is refused by name."""
+    pair = tiny_pair("llama")
+    routers = [never, always, at_random(0.4, seed=1), every_disagreement, at_random(0.4, seed=1, draw=1)]
+    alone = [write_together(pair, PROMPTS, router, max_new_tokens=8) for router in routers]
+    for batch_size in (len(PROMPTS), 2 * len(PROMPTS), 256):
+        assert write_each(pair, PROMPTS, routers, max_new_tokens=8, batch_size=batch_size) == alone
+    assert alone[2] != alone[4], "two draws"
+    with pytest.raises(ValueError, match="the router returned bool; a step of"):
+        write_each(pair, PROMPTS, [never, lambda _: True], max_new_tokens=2)  # type: ignore[arg-type,return-value]

@@ -11,7 +11,7 @@ from interp.pair import Pair
 from interp.plots.token_strip import token_strips
 from interp.routing.decisions import task_decisions
 from interp.routing.prepared import prepared_arms
-from interp.routing.room import CEILING, SHOWN, TRACED, answers, trace
+from interp.routing.room import CEILING, PUSHED, SHOWN, TRACED, answers, trace
 from interp.streamed import load_streamed
 from interp.tasks.task import Grade, Problem, Task
 
@@ -67,3 +67,6 @@ def test_a_trace_is_kept_until_something_else_is_asked(planted: Callable[[str, s
     assert trace(pair, task, tmp_path).stat().st_mtime_ns == written
     assert trace(pair, planted_task(2), tmp_path).stat().st_mtime_ns > written
     assert token_strips(load_streamed(first), problems=5).count("<details>") == 1
+    steered = load_streamed(trace(pair, planted_task(), tmp_path, hook="blocks.0.hook_out")).table
+    assert set(steered["arm"]) == {"base", "tuned", *SHOWN, *PUSHED}
+    assert set(steered[steered["arm"] == "steering"]["source"]) == {"base", "steered"}

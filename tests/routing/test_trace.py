@@ -14,7 +14,10 @@ from interp.organisms.language import VOCABULARY
 from interp.pair import Pair
 from interp.routing.hybrid import write_together
 from interp.routing.routers import at_random, every_disagreement, never
+from interp.routing.steering import random_onsets, write_steered
+from interp.routing.steering_arms import SteeredArm
 from interp.routing.trace import trace_tokens
+from interp.routing.vectors import bound
 from interp.streamed import load_streamed
 from interp.tasks.task import Grade, Problem, Task
 
@@ -112,3 +115,27 @@ def test_a_router_that_fails_leaves_no_file(tiny_pair: Callable[[str], Pair], ta
     with pytest.raises(ValueError, match="the router returned"):
         trace_tokens(tiny_pair("qwen2"), task, {"broken": lambda _step: torch.ones(2) > 0}, tmp_path / "t.parquet")
     assert not list(tmp_path.iterdir())
+
+
+def test_steered_texts_are_traced_with_the_push_and_what_came_of_it(
+    tiny_pair: Callable[[str], Pair], task: Task, tmp_path: Path
+) -> None:
+    """Base's numbers are those before the push, the token is that after it, and base writes all of it."""
+    pair = tiny_pair("qwen2")
+    vector = bound(pair, torch.full((pair.d_model,), 9.0), hook="blocks.1.hook_out", name="up")
+    arm = SteeredArm("steering", [vector], random_onsets(0.5, 1, seed=3))
+    table = load_streamed(trace_tokens(pair, task, {"steering": arm}, tmp_path / "trace.parquet", batch_size=2)).table
+    assert sorted(table.columns) == sorted(COLUMNS)
+    prompts = [pair.encode(problem.prompt) for problem in task.problems]
+    texts = write_steered(pair, prompts, [vector], arm.onsets, max_new_tokens=9)
+    for problem, text in zip(task.problems, texts, strict=True):
+        rows = table[table["problem"] == problem.id]
+        assert rows["token"].tolist()[: len(text.completion.tokens)] == list(text.completion.tokens)
+        assert (rows["gate"].sum(), rows["changed"].sum()) == (text.routed, text.changed)
+    assert set(table["source"]) == {"base", "steered"}
+    assert table["gate"].equals(table["source"] == "steered")
+    assert table["changed"].equals(table["token"] != table["base_token"])
+    assert table["changed"].sum() > 0 and not table["changed"][~table["gate"]].any()
+    untouched = table[table["position"] == 0].set_index("problem")
+    first = write_steered(pair, prompts, [vector], random_onsets(0.0, 1, seed=3), max_new_tokens=1)
+    assert untouched["base_token"].tolist() == [text.completion.tokens[0] for text in first]
