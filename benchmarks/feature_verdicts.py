@@ -2,8 +2,8 @@
 
     python benchmarks/feature_verdicts.py --out measured --write    # measures what is missing, writes the block
 
-A cell is one strategy of one organism under one base seed and one SAE seed. Thresholds were set on base seed 0
-(`DEVELOPMENT`); the others only confirm. Every measurement is kept in `--out`, so that a run that was interrupted
+A cell is one strategy of one organism under one base seed and one SAE seed. Thresholds were set on the base seeds of
+`DEVELOPMENT`; the others only confirm. Every measurement is kept in `--out`, so that a run that was interrupted
 goes on where it stopped, and a changed rule is judged without measuring again. Two kinds of cell have a known
 answer:
 
@@ -54,8 +54,8 @@ SAME_TEXT = ("rl", "null", "upper", "sft", "noise", "lower")
 """Organisms asked the same problems, so that base's text, SAE and features are the same."""
 SUPPORTED = ("rl", "sft", "upper")
 """Organisms of which the claim is true."""
-PRACTICE, PER_PROBLEM, SAMPLES, D_SAE, N_PLACES, N_TEXTS = 160, 4, 40_000, 256, 16, 12
-"""Smaller than a quick report: 640 texts, SAEs of 256 features, 16 places of an edit."""
+PRACTICE, PER_PROBLEM, SAMPLES, D_SAE, N_PLACES, N_TEXTS = 160, 4, 40_000, 256, 48, 12
+"""640 texts, SAEs of 256 features, 48 places of an edit: about a quick report."""
 SECOND = 100  # added to an SAE's seed for its second seed
 
 

@@ -10,14 +10,18 @@ BEYOND = 0.05
 
 
 def matters(causes: pd.DataFrame, carrier: str, model: str) -> pd.Series | None:
-    """The clearest effect of a strategy's carrier in a model that counts as one; None if there is none."""
+    """The clearest effect of a strategy's carrier in a model that counts as one; None if there is none.
+
+    Up to three edits are looked at. That each has to leave all of its twins behind with its whole interval, not only
+    with its estimate, is what pays for it.
+    """
     rows = causes[(causes["source"] == carrier) & (causes["model"] == model)]
     counted = [row for _, row in rows.iterrows() if _counts(row)]
     return max(counted, key=lambda row: abs(float(row["effect"])), default=None)
 
 
 def inert(causes: pd.DataFrame, carrier: str, model: str) -> bool:
-    """Whether every change stays too small to notice, or within what random twins do."""
+    """Whether every change stays too small to notice, or within what its twins do."""
     rows = causes[(causes["source"] == carrier) & (causes["model"] == model)]
     return len(rows) > 0 and all(_end(row) < MATTERS or row["rank_p"] > BEYOND for _, row in rows.iterrows())
 

@@ -1,4 +1,4 @@
-"""What a strategy's feature does to the next token when it is changed, beside random twins of the same change."""
+"""What a strategy's feature does to the next token when it is changed, beside twins of the same change."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,7 +13,8 @@ _VERBS = {"add": "added", "clamp": "clamped", "ablate": "ablated"}
 def causes(measurement: Measurement) -> go.Figure:
     """Per strategy, how far its probability moves when its feature or its direction is changed at one token.
 
-    The bar behind a mark spans the twins, which move the same activations as far along other directions. What lies
+    The bar behind a mark spans the twins, which move the same activations as far: along other features, or along random
+    directions and those of labels that mean nothing. What lies
     inside its bar, or near zero, says that the model does not choose by this. Added and clamped: where another strategy
     opens. Ablated: where it opens itself, or in its content, where the tokens asked for are those written next.
     """
@@ -62,7 +63,7 @@ def _twins(table: pd.DataFrame, where: list[float], *, named: bool) -> go.Bar:
         orientation="h",
         width=0.3,
         marker={"color": SHADE, "line": {"width": 0}},
-        name="random twins",
+        name="twins",
         showlegend=named,
         customdata=table[["controls_low", "controls_high"]],
         hovertemplate="twins: %{customdata[0]:+.3f} to %{customdata[1]:+.3f}<extra></extra>",

@@ -8,6 +8,12 @@ from interp.measurement import Measurement
 from interp.plots.standing import share
 from interp.plots.tables import TextTable
 
+_FITTED_FOR = {
+    "strategy": "opening a strategy",
+    "token": "a token that opens nothing",
+    "dealt labels": "labels dealt out anew",
+}
+
 
 def usage_text(usage: Measurement) -> TextTable:
     """Per strategy and decision: how likely each model opens with it, and what moved onto it and off it."""
@@ -38,6 +44,20 @@ def news_text(news: Measurement) -> TextTable:
         rows.append([*cells, f"{int(first.n):,}"])
     n = int(news.table.n_texts.max())
     return TextTable(f"What tells a strategy in tuned, and base with it; {n} texts, 95% intervals", head, rows)
+
+
+def fitted_text(fitted: Measurement) -> TextTable:
+    """Per length and kind of goal: what vectors fitted in base bring about, in base and in tuned."""
+    head = ["length, in spreads", "fitted for", "vectors", "in base: mean", "least to most", "in tuned: mean"]
+    head += ["least to most"]
+    rows = []
+    for (dose, kind), group in fitted.table.groupby(["dose", "fitted_for"], sort=False):
+        told = []
+        for model in ("base", "tuned"):
+            effect = group[group["model"] == model]["effect"]
+            told += [f"{effect.mean():+.2f}", f"{effect.min():+.2f} to {effect.max():+.2f}"]
+        rows.append([f"{dose:g}", _FITTED_FOR[str(kind)], f"{group['goal'].nunique()}", *told])
+    return TextTable("Change in the probability of what a vector was fitted for, at held-out onsets", head, rows)
 
 
 def cluster_text(clusters: Measurement) -> TextTable:

@@ -10,9 +10,12 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interp.pair import Pair
-from interp.sae.sites import Sites, opening_tokens
+from interp.sae.sites import Sites
 from interp.sae.strength import strata
 from interp.tasks.task import Reading
+
+OWN = 0.5
+"""A token is the own of a strategy that follows it more often than all others together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +30,11 @@ class Asked:
 def asked_of(
     pair: Pair, readings: Sequence[Reading], sites: Sites, strategy: str, n_places: int, seed: int
 ) -> Mapping[str, Asked] | None:
-    """Where each kind of edit is made for one strategy; None where the strategy or the others have no place."""
+    """Where each kind of edit is made for one strategy; None where the strategy or the others have no place.
+
+    None also at the onset of a strategy that has no opening token of its own: whatever makes a shared token likelier
+    says nothing about which of the strategies it opens would follow.
+    """
     held_out, stratum = np.flatnonzero(sites.held_out), strata(sites.position)
     own = [int(i) for i in held_out if sites.strategy[i] == strategy]
     beside = {int(stratum[i]) for i in own}
@@ -38,7 +45,9 @@ def asked_of(
     if not own or not rest:
         return None
     openers = torch.zeros(pair.d_vocab, dtype=torch.bool)
-    openers[sorted(opening_tokens(readings, sites, strategy))] = True
+    openers[own_openers(readings, sites, strategy)] = True
+    if sites.at == "onset" and not openers.any():
+        return None
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{strategy}{seed}".encode()).digest()[:4]))
 
     def ask(numbers: list[int]) -> Asked:
@@ -52,6 +61,15 @@ def asked_of(
 
     others, strategy_s = ask(rest), ask(own)
     return {"add": others, "clamp": others, "ablate": strategy_s if sites.at == "onset" else others}
+
+
+def own_openers(readings: Sequence[Reading], sites: Sites, strategy: str) -> list[int]:
+    """The tokens that open this strategy in more than `OWN` of the stretches they open; none in content."""
+    if sites.at != "onset":
+        return []
+    opens = np.array([readings[r].tokens[p + 1] for r, p in zip(sites.reading, sites.position, strict=True)])
+    mine = sites.strategy == strategy
+    return [int(token) for token in np.unique(opens[mine]) if mine[opens == token].mean() > OWN]
 
 
 def _goes_on(reading: Reading, position: int) -> bool:

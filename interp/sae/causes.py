@@ -1,7 +1,6 @@
 """Does it matter? What the models write next when a strategy's feature is added, clamped or taken away."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -15,15 +14,15 @@ from interp.measurement import Measurement, digest
 from interp.pair import Pair
 from interp.sae.activations import activations, digest_of
 from interp.sae.asked import Asked, Places, asked_of, random_places
-from interp.sae.directions import mean_difference, random_directions
-from interp.sae.intervene import Edit, add, as_far, clamp_direction, clamp_feature, edited_logprobs, nothing
+from interp.sae.edits import compared, edits_of
+from interp.sae.intervene import Edit, edited_logprobs, nothing
 from interp.sae.sites import places
 from interp.sae.strength import mean_interval
 from interp.sae.trained import TrainedSAE
 from interp.tasks.task import Reading
 
 CONTROLS = 20
-"""Random features and random directions that an effect is held against, each."""
+"""Features, random directions and directions of dealt-out labels that an effect is held against, each."""
 HOWS = {"onset": ("add", "clamp", "ablate"), "content": ("ablate",)}
 """Edits made at each place. Inside its own stretch a strategy can be taken away but not brought about."""
 
@@ -48,55 +47,49 @@ def feature_causes(
 
     `effect` is the mean change in the probability of the strategy's tokens, over places of held-out problems; `low`
     and `high` its 95% interval over problems; `before` the probability without an edit. At the onset the strategy's
-    tokens are those that open it: "add" and "clamp" act where another strategy opens, at positions at which this one
-    opens too, so that what only says how far the text has come brings nothing about; "ablate" acts where the strategy
-    itself opens. In its content only "ablate" acts, on the strategy's own tokens, and what is asked for is the token
-    that was written next: can it still be carried out? Without `at`, both places. Every edit is made at one token, in
-    base and in tuned, on the same `readings`.
+    tokens are those that open it more often than all others (`asked.OWN`); without any it is not judged there. "add"
+    and "clamp" act where another strategy opens, at positions at which this one opens too, so that what only says how
+    far the text has come brings nothing about; "ablate" acts where the strategy itself opens. In its content only
+    "ablate" acts, on the strategy's own tokens, and what is asked for is the token that was written next: can it still
+    be carried out? Without `at`, both places. Every edit is made at one token, in base and in tuned, on the same
+    `readings`.
 
-    All additions have one norm, `dose` times that of the difference of means. Clamping sets a feature to its mean
-    where it fires on the strategy, a direction to its mean there; ablating sets a feature to zero, a direction to
-    its mean over all tokens. Each has twins that move the very same activations just as far: along the decoders of
-    the `n_controls` features that fire nearest as often over all compared tokens, and along as many random
-    directions. `controls_mean`, `controls_low`, `controls_high` are the mean, the smallest and the largest of their
-    effects, `rank_p` the share of twins and itself that do as much.
+    All additions have one norm, `dose` times the spread of the compared activations (how far one of them lies from
+    their mean), so the same for every strategy and source. Clamping sets a feature to its mean where it fires on the
+    strategy, a direction to its mean there; ablating sets a feature to zero, a direction to its mean over all tokens.
+    Each has twins that move the very same activations just as far: of a feature, along the decoders of the
+    `n_controls` features that fire nearest as often over all compared tokens; of the difference of means, along
+    `n_controls` random directions and along as many differences of means of labels dealt out anew, less their part
+    along the direction itself. `controls_mean`, `controls_low`, `controls_high` are the mean, the smallest and the
+    largest of their effects, `rank_p` the share of twins and itself that do as much.
 
     What the edit does elsewhere, each with an interval (`_low`, `_high`): `elsewhere`, the change in the strategy's
     tokens at random places of the same texts; `kl`, KL(without, with) in nats there; `kl_unrelated`, the same behind
     each of the `unrelated` token sequences, NaN without any. `chosen_in` says in which model feature, direction,
     level and norm were taken; `sae` has to be of that model.
     """
-    found = {sites.at: sites for sites in places(readings) if at in (None, sites.at)}
+    found = [sites for sites in places(readings) if at in (None, sites.at)]
     if not found:
         raise ValueError(f"strategies cannot be told apart at {at!r} in these readings; ask for another place")
     every = activations(pair.models[chosen_in], readings, sae.hook)
     outside = {"": random_places(readings, n_places, seed)}
     if unrelated:
         outside["_unrelated"] = Places([tuple(ids) for ids in unrelated], np.arange(len(unrelated)))
-    rows = []
-    for sites in found.values():
-        x = every[torch.from_numpy(sites.row)]
-        search = ~sites.held_out
-        encoded = sae.encode(x)
-        firing = (encoded > 0).double().mean(0)
-        random = random_directions(x.shape[1], n_controls, seed=seed).to(x.device)
-        chosen = features.table[(features.table["at"] == sites.at) & (features.table.source == "sae")]
-        chosen = chosen[chosen.model == chosen_in].drop_duplicates("strategy").set_index("strategy")
+    rows: list[dict[str, Any]] = []
+    for sites in found:
+        here = compared(sae, sites, every[torch.from_numpy(sites.row)], n=n_controls, seed=seed)
+        chosen = _chosen(features, sites.at, chosen_in)
         for strategy in tqdm(strategies or sites.strategies, desc="interventions", leave=False, disable=None):
-            positive = sites.strategy == strategy
             asked = asked_of(pair, readings, sites, strategy, n_places, seed)
-            if asked is None or strategy not in chosen.index or chosen.feature.isna()[strategy]:
+            if asked is None or strategy not in chosen or not here.comparable(strategy):
                 continue
-            feature, sign = int(chosen.feature[strategy]), int(chosen.sign[strategy])
-            difference = mean_difference(x[search], torch.from_numpy(positive[search])[:, None])[:, 0]
-            near = [i for i in (firing - firing[feature]).abs().argsort().tolist() if i != feature and firing[i] > 0]
-            edits = _Edits(sae, x, encoded, torch.from_numpy(positive & search), dose * difference.norm())
+            feature, sign = chosen[strategy]
             made = {
-                (how, source): edits.of(source, how, feature, sign, difference, near[:n_controls], random)
+                (how, source): edits
                 for how in hows or HOWS[sites.at]
-                for source in ("sae feature", "difference of means")
+                for source, edits in edits_of(here, strategy, feature, sign, how, dose=dose, n=n_controls).items()
             }
-            what = {"strategy": strategy, "at": sites.at, "feature": feature, "norm": float(edits.norm)}
+            what = {"strategy": strategy, "at": sites.at, "feature": feature, "norm": dose * here.spread}
             for model, bridge in pair.models.items():
                 measured = _effects(pair, bridge, sae.hook, made, asked, outside)
                 rows += [
@@ -114,47 +107,13 @@ def feature_causes(
     return Measurement("causes", "change in the probability of a strategy's tokens", pd.DataFrame(rows), made_with)
 
 
-@dataclass(frozen=True, eq=False)
-class _Edits:
-    """The edits of one strategy: all of one norm when added, at the strategy's own level when clamped."""
-
-    sae: TrainedSAE
-    x: Float[Tensor, "site d_in"]
-    encoded: Float[Tensor, "site d_sae"]
-    on: Bool[Tensor, " site"]
-    norm: Float[Tensor, ""]
-
-    def of(
-        self,
-        source: str,
-        how: str,
-        feature: int,
-        sign: int,
-        difference: Float[Tensor, " d_in"],
-        near: Sequence[int],
-        random: Float[Tensor, "d_in direction"],
-    ) -> list[Edit]:
-        """The edit asked for, and behind it its twins, which move every activation as far along other directions."""
-        if source == "sae feature":
-            edit, own = self.of_feature(feature, how, sign), self.sae.sae.W_dec[feature]
-            return [edit, *(as_far(edit, own, self.sae.sae.W_dec[i]) for i in near)]
-        edit = self.of_direction(difference, how)
-        return [edit, *(as_far(edit, difference, vector) for vector in random.T)]
-
-    def of_feature(self, feature: int, how: str, sign: int) -> Edit:
-        decoder = self.sae.sae.W_dec[feature]
-        if how == "add":
-            return add(sign * self.norm * decoder / decoder.norm())
-        values = self.encoded[self.on, feature]
-        level = float(values[values > 0].mean()) if bool((values > 0).any()) else float(self.encoded[:, feature].max())
-        # Of a feature that is lower on the strategy, its absence is what marks it.
-        return clamp_feature(self.sae, feature, level if (how == "clamp") == (sign > 0) else 0.0)
-
-    def of_direction(self, direction: Float[Tensor, " d_in"], how: str) -> Edit:
-        if how == "add":
-            return add(self.norm * direction / direction.norm())
-        rows = self.x[self.on] if how == "clamp" else self.x
-        return clamp_direction(direction, rows.mean(0) @ (direction / direction.norm()))
+def _chosen(features: Measurement, at: str, model: str) -> dict[str, tuple[int, int]]:
+    """The feature and sign of every strategy that has one at this place."""
+    table = features.table[(features.table["at"] == at) & (features.table.source == "sae")]
+    table = table[(table.model == model) & table.feature.notna()].drop_duplicates("strategy")
+    return {
+        row.strategy: (int(row.feature), int(row.sign)) for row in table[["strategy", "feature", "sign"]].itertuples()
+    }
 
 
 def _effects(

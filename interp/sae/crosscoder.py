@@ -98,6 +98,12 @@ def crosscoder(
     Columns: `compared` ("base and tuned", "base and base"), those of `latents`, `token` (on which it fires most, by
     summed activation) and `token_share` (of that sum). In the null, latents called "tuned only" or "base only" are
     mistakes of the method: their number is what has to be beaten.
+
+    A skill taught to tuned need not show as "tuned only": base computes something at the same tokens too, only not the
+    right thing, so that both halves of the latent are long and stand for other directions. That is "turned". In the
+    organism that was taught a new operation 25 of 512 latents are (14 under the next base seed), among them four of
+    the six that tell the operation best (share of norm 0.41 to 0.49), and none is "tuned only"; where only the choice
+    of strategy was tuned (rl) 1 is "turned", and of base against base none.
     """
     words = torch.cat([torch.tensor(reading.tokens[1:]) for reading in readings]).to(pair.device)
     same = replace(pair, tuned=pair.base, tuned_checkpoint=pair.base_checkpoint)

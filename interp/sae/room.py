@@ -14,6 +14,7 @@ from interp.sae.contexts import feature_contexts
 from interp.sae.crosscoder import crosscoder
 from interp.sae.directions import reinitialised
 from interp.sae.features import strategy_features
+from interp.sae.fitted import fitted_vectors
 from interp.sae.matching import feature_news
 from interp.sae.quality import sae_quality, sae_quality_by_layer
 from interp.sae.steering import steered_answers
@@ -35,10 +36,10 @@ SAMPLES = {"full": 100_000, "quick": 50_000}
 """Activations that an SAE is trained on."""
 PER_PROBLEM = {"full": 3, "quick": 6}
 """Responses of base to each practice problem in which strategies are looked for."""
-N_PLACES = {"full": 48, "quick": 32}
+N_PLACES = {"full": 64, "quick": 40}
 """Places at which a feature is changed, per strategy."""
 STEERED = 90
-"""Problems that base is asked while a direction is added."""
+"""Problems that a model is asked while a direction is added."""
 LAYERS, LAYER_SAMPLES = 6, 20_000
 """Layers with an SAE of their own, spread over all, and the activations it is trained on: only its quality is told."""
 LATENT_SAMPLES = 35_000
@@ -52,7 +53,7 @@ def strategies(
 ) -> list[Measurement]:
     """What tells strategies apart in base, whether it reads more than words, whether the models use it.
 
-    `steered` needs a parser, since base's answers are read; `usage` and `steered` need texts in which strategies open.
+    What needs answers (`steered`) needs a parser; that, `usage` and `fitted` need texts in which strategies open.
     """
     size = "quick" if quick else "full"
     texts = _texts(pair, task, written, PER_PROBLEM[size], seed)
@@ -80,6 +81,9 @@ def strategies(
         unrelated = [pair.encode(fact.prompt) for fact in task.facts[:n_places]] or None
         return feature_causes(pair, sae(), read(), features, n_places=n_places, unrelated=unrelated, seed=seed)
 
+    def steering(model: Literal["base", "tuned"]) -> Measurement:
+        return steered_answers(pair, task, read(), model=model, n=STEERED, seed=seed)
+
     quality = keep("sae_quality", lambda: sae_quality(pair, sae(), written(), max_tokens=4_000, seed=seed))
     features = keep("features", found)
     measured = [quality, features, keep("contexts", lambda: feature_contexts(pair, sae(), read(), features))]
@@ -87,9 +91,13 @@ def strategies(
     if "onset" in set(features.table["at"]):
         measured.append(keep("usage", lambda: strategy_usage(pair, read())))
         if task.label:
-            measured.append(keep("steered", lambda: steered_answers(pair, task, read(), n=STEERED, seed=seed)))
+            measured.append(keep("steered", lambda: steering("base")))
     if quick:
         return measured
+    if "onset" in set(features.table["at"]):
+        if task.label:
+            measured.append(keep("steered_tuned", lambda: steering("tuned")))
+        measured.append(keep("fitted", lambda: fitted_vectors(pair, read(), hook=sae().hook, seed=seed)))
     return [
         *measured,
         keep("news", lambda: _news(pair, first, read(), trained, seed)),

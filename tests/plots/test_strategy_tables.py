@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from interp.measurement import Measurement
-from interp.plots.strategy_tables import cluster_text, news_text, usage_text
+from interp.plots.strategy_tables import cluster_text, fitted_text, news_text, usage_text
 
 
 def made(name, rows):
@@ -45,3 +45,16 @@ def test_kinds_without_labels_say_so():
     assert text.rows[0] == ["base", "3, furthest above", "0.90", "0.85", "0.05", "0.50", "0.01"]
     assert text.rows[1][1:] == ["3", "0.90", "0.85", "0.05", "no labels", ""]
     assert len(text.head) == 7 and "5,000 steps" in text.caption
+
+
+def test_fitted_vectors_stand_beside_those_for_tokens():
+    effects = {("strategy", "step"): 0.6, ("strategy", "back"): 0.4, ("token", "7"): 0.7}
+    rows = [
+        {"fitted_for": kind, "goal": goal, "model": model, "dose": 1.0, "effect": effect + (model == "tuned") / 10}
+        for (kind, goal), effect in effects.items()
+        for model in ("base", "tuned")
+    ]
+    text = fitted_text(made("fitted", rows))
+    strategy, token = text.rows
+    assert strategy == ["1", "opening a strategy", "2", "+0.50", "+0.40 to +0.60", "+0.60", "+0.50 to +0.70"]
+    assert token[1:4] == ["a token that opens nothing", "1", "+0.70"] and len(text.head) == len(token)

@@ -28,13 +28,15 @@ def causes(tiny_pair, small_sae, readings, features) -> Measurement:
 def test_a_row_per_strategy_source_edit_and_model(causes):
     keys = causes.table[["strategy", "source", "how", "model"]]
     assert len(keys) == 4 * 2 * 3 * 2 and not keys.duplicated().any()
-    assert (causes.table.n_controls == 20).all() and (causes.table.n == 12).all()
+    twins = causes.table.groupby("source").n_controls.unique().to_dict()
+    assert {source: n.tolist() for source, n in twins.items()} == {"sae feature": [20], "difference of means": [40]}
+    assert (causes.table.n == 12).all() and causes.table.norm.nunique() == 1, "what is added is as long for all"
     assert ((causes.table.low <= causes.table.effect) & (causes.table.effect <= causes.table.high)).all()
     for name in ("kl", "kl_unrelated", "elsewhere"):
         assert (causes.table[f"{name}_low"] <= causes.table[name]).all()
         assert (causes.table[name] <= causes.table[f"{name}_high"]).all()
     assert (causes.table.kl > -1e-6).all() and (causes.table.kl_unrelated > -1e-6).all()
-    assert causes.table.rank_p.between(1 / 21, 1).all()
+    assert (causes.table.rank_p >= 1 / (1 + causes.table.n_controls)).all() and (causes.table.rank_p <= 1).all()
     assert (causes.table.effect + causes.table.before).between(0, 1).all()
 
 

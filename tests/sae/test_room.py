@@ -10,6 +10,7 @@ from interp.tasks.task import Problem, Span
 
 ALWAYS = ["sae_quality", "features", "contexts", "attacks", "causes"]
 LONGER = ["news", "sae_quality_by_layer", "crosscoder", "clusters"]
+ASKED = ["usage", "steered", "steered_tuned", "fitted"]
 
 
 def names(pair, task, *, at="onset", quick=False) -> list[str]:
@@ -32,8 +33,8 @@ def task():
 
 
 def test_quick_leaves_out_what_takes_an_sae_of_its_own(pair, task):
-    assert names(pair, task, quick=True) == [*ALWAYS, "usage", "steered"]
-    assert names(pair, task) == [*ALWAYS, "usage", "steered", *LONGER]
+    assert names(pair, task, quick=True) == [*ALWAYS, *ASKED[:2]]
+    assert names(pair, task) == [*ALWAYS, *ASKED, *LONGER]
 
 
 def test_without_a_parser_base_is_not_asked_and_without_onsets_there_is_no_use_to_count(pair, task):

@@ -43,3 +43,12 @@ def test_a_dose_of_nothing_is_nothing(asked):
     plain = table[table.arm == "nothing"].correct.tolist()
     for _, group in table.groupby(["arm", "strategy"]):
         assert group.correct.tolist() == plain
+
+
+def test_tuned_loses_what_hangs_on_its_choice_when_another_strategy_is_pushed(asked):
+    pair, task = load_pair("organism:base", "organism:rl"), asked[1]
+    told = steered_answers(pair, task, repertoire(pair, task, per_problem=5), model="tuned", doses=(2.0,), n_random=1)
+    assert told.name == "steered_tuned"
+    solved = told.table.groupby(["arm", "strategy", "kind"]).correct.mean()
+    assert solved["nothing", "", "run"] > 0.7 and solved["nothing", "", "inv"] > 0.7, "unchanged it solves both"
+    assert solved["steered", "step", "inv"] < 0.3 and solved["twin", "step", "inv"] > 0.7
