@@ -1,7 +1,6 @@
 """A LoRA adapter as the checkpoint that it makes of its base, tensor by tensor; no model is built."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +11,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from interp.checkpoint import Checkpoint, CheckpointError, MissingError
+from interp.checkpoint import ADAPTER_CONFIG as CONFIG
+from interp.checkpoint import Checkpoint, CheckpointError, MissingError, read_object
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 _FACTOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.default)?\.weight")
 
 
@@ -71,7 +71,7 @@ def open_adapter(folder: str | Path, base: Checkpoint) -> Adapted:
             raise MissingError(f"{folder.name} has no {file}; name the directory of an adapter saved by peft")
         if not (folder / file).resolve().is_relative_to(folder.resolve()):
             raise CheckpointError(f"{folder.name}/{file} is a link out of its directory; put the file itself there")
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = read_object(folder, CONFIG, folder.name)
     plain = config.get("peft_type") == "LORA" and config.get("bias", "none") == "none" and not config.get("use_dora")
     for option in ("rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication"):
         plain = plain and not config.get(option)
@@ -79,7 +79,13 @@ def open_adapter(folder: str | Path, base: Checkpoint) -> Adapted:
         raise CheckpointError(
             f"{folder.name} is no plain LoRA adapter; merge it into its base first (merge_and_unload)"
         )
-    scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
+        raise CheckpointError(
+            f"{folder.name}/{CONFIG} gives r as {rank!r} and lora_alpha as {alpha!r}; "
+            "both have to be numbers, and r at least 1"
+        )
+    scale = alpha / (rank**0.5 if config.get("use_rslora") else rank)
     try:
         with safe_open(folder / WEIGHTS, framework="pt", device="cpu") as opened:
             keys = list(opened.keys())

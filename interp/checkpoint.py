@@ -26,8 +26,14 @@ _TOKENIZER_FILES = (
     *VOCABULARIES,
     *("merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
 )
-_JSON_LIMIT = 32 * 2**20
+_JSON_LIMIT = 32 * 2**20  # an index of 70B parameters has 100 kB
+_VOCABULARY_LIMIT = 256 * 2**20  # the largest tokenizer.json in use has about 35 MB
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_EXPERT = re.compile(
+    r"(?:.+\.)?layers\.(\d+)\.(?:mlp|block_sparse_moe)\.(?:(experts(?:\.\d+)?|shared_experts?)\.(\w+?)|gate)(?:\.weight)?"
+)
+_EXPERT_PARTS = {"w1": "gate", "w3": "in", "w2": "out", "gate_proj": "gate", "up_proj": "in", "down_proj": "out"}
 _SHARD = re.compile(r"[\w.+-]+\.safetensors")
 _RUN_STEP = re.compile(r"(checkpoint|step|epoch).*|final|best|last|\d+")
 _OTHER_FORMATS = {
@@ -84,12 +90,21 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """The first 16 hex digits of a SHA-256 over weights, config and tokenizer files: names, sizes and bytes."""
+        """The first 16 hex digits of a SHA-256 over weights, config and tokenizer files: names, sizes and bytes.
+
+        CheckpointError for a file in the hub's cache whose bytes are not those that the hub has under its name.
+        """
         total = hashlib.sha256()
         beside = (self.folder / name for name in (*CONFIGS, *_TOKENIZER_FILES))
         for path in sorted({*self.files.values(), *(path for path in beside if path.is_file())}):
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
+            promised = path.resolve().name  # the hub's cache names a large file by its SHA-256
+            if path.is_symlink() and _SHA256.fullmatch(promised) and content != promised:
+                raise CheckpointError(
+                    f"{self.name}/{path.name} is not the file that the hub has: its SHA-256 is {content[:16]}..., not "
+                    f"{promised[:16]}...; download it again"
+                )
             total.update(f"{path.name}\0{path.stat().st_size}\0{content}\0".encode())
         return total.hexdigest()[:16]
 
@@ -108,7 +123,7 @@ def open_checkpoint(reference: str | Path | Checkpoint) -> Checkpoint:
         if unfinished:
             raise CheckpointError(f"{name} is half downloaded ({unfinished[0].name} is left); finish the download")
         for file in (*CONFIGS, *_TOKENIZER_FILES):
-            _stay_inside(folder, file, name)
+            _bearable(_stay_inside(folder, file, name), f"{name}/{file}")
         return Checkpoint(name, folder, revision, _config(folder, name), _tensors(folder, name))
     except PermissionError as error:
         raise CheckpointError(f"{name}/{Path(error.filename).name} may not be read by this user; allow it") from error
@@ -137,8 +152,9 @@ def transformers_config(checkpoint: Checkpoint) -> Any:
 def component_names(checkpoint: Checkpoint) -> dict[str, tuple[int | None, str]]:
     """Layer and TransformerLens component of every tensor: `(3, "attn.q")`, `(None, "embed")`; no weights are built.
 
-    A weight and its bias share a component. The joint matrix of GPT-2 and GPT-NeoX is `attn.qkv`. A tensor that the
-    architecture's adapter does not place (a saved mask, say) keeps its own name, outside the blocks.
+    A weight and its bias share a component. The joint matrix of GPT-2 and GPT-NeoX is `attn.qkv`. Of a mixture of
+    experts the matrices are `mlp.experts.3.in` and so on, and `mlp.gate` is what chooses between them. A tensor that
+    the architecture's adapter does not place (a saved mask, say) keeps its own name, outside the blocks.
     """
     from transformer_lens.factories.architecture_adapter_factory import ArchitectureAdapterFactory
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_config_from_hf
@@ -166,6 +182,9 @@ def _component(name: str, adapter: Any) -> tuple[int | None, str]:
             return int(block[1]), block[2]
         if placed in mapping:
             return None, placed
+    if expert := _EXPERT.fullmatch(name):  # the adapters take all experts of a block for one module
+        layer, which, part = expert.groups()
+        return int(layer), f"mlp.{which}.{_EXPERT_PARTS.get(part, part)}" if which else "mlp.gate"
     return None, name
 
 
@@ -267,17 +286,21 @@ def read_object(folder: Path, file: str, name: str) -> dict[str, Any]:
     path = _stay_inside(folder, file, name)
     if not path.is_file():
         raise MissingError(f"{name} has no {file}{_interrupted(folder)}; name the directory of a saved model")
-    if path.stat().st_size > _JSON_LIMIT:
-        raise CheckpointError(
-            f"{name}/{file} has {path.stat().st_size:,} bytes, more than {_JSON_LIMIT:,} are not read"
-        )
+    _bearable(path, f"{name}/{file}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{name}/{file} is not JSON ({error}); download or save it again") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{name}/{file} holds a {type(content).__name__}, not an object; save it again")
     return content
+
+
+def _bearable(path: Path, label: str) -> None:
+    """Refuse a file beside the weights that is too large to be what its name says; none at all is fine."""
+    limit = _VOCABULARY_LIMIT if path.name in (*VOCABULARIES, "merges.txt") else _JSON_LIMIT
+    if path.is_file() and path.stat().st_size > limit:
+        raise CheckpointError(f"{label} has {path.stat().st_size:,} bytes, more than {limit:,} are not read")
 
 
 def _tensors(folder: Path, name: str) -> dict[str, Path]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.checkpoint import Checkpoint
@@ -107,6 +108,13 @@ def _begins(tokenizer: PreTrainedTokenizerBase) -> str:
     bare = tokenizer.encode("a", add_special_tokens=False)
     added = tokenizer.encode("a")[: -len(bare) or None]
     return " ".join(map(repr, tokenizer.convert_ids_to_tokens(added))) or "nothing"
+
+
+def same_weights(base: PreTrainedModel, tuned: PreTrainedModel) -> bool:
+    """Whether both compute with the same numbers; the first parameter that differs ends the search."""
+    ours, theirs = (dict(model.named_parameters()) for model in (base, tuned))  # an untied head has a name of its own
+    same = (torch.equal(tensor, theirs[name].to(tensor.device)) for name, tensor in ours.items())
+    return ours.keys() == theirs.keys() and all(same)
 
 
 def model_differences(models: Mapping[str, PreTrainedModel]) -> Iterator[str]:

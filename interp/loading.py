@@ -13,8 +13,10 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from interp.checkpoint import VOCABULARIES, Checkpoint, CheckpointError, MissingError
+from interp.checkpoint import VOCABULARIES, Checkpoint, CheckpointError, MissingError, read_object
 
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+_WRAPPERS = ("_orig_mod.", "module.")
 _TOLERANCE = {torch.float64: 1e-3, torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
@@ -31,12 +33,19 @@ class Fidelity:
 
 
 def check_place(dtype: torch.dtype, device: torch.device) -> None:
-    """Refuse a dtype that models do not compute in, and a device that is not there."""
+    """Refuse a dtype that models do not compute in, and a device that is not there or cannot do the sums."""
     if dtype not in _TOLERANCE:
         known = ", ".join(str(d) for d in _TOLERANCE)
         raise ValueError(f"dtype is {dtype}, but models compute in one of {known}")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {str(device)!r} was asked for, but this machine has no CUDA device; use 'cpu'")
+    try:
+        torch.ones(1, dtype=torch.float64, device=device).sum().item()
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"device {str(device)!r} was asked for, but sums in float64, which all results need, cannot be taken there "
+            f"({_first_line(error).partition('. ')[0]}); use 'cpu'"
+        ) from error
 
 
 def load_tokenizer(checkpoint: Checkpoint, config: Any) -> PreTrainedTokenizerBase:
@@ -46,12 +55,14 @@ def load_tokenizer(checkpoint: Checkpoint, config: Any) -> PreTrainedTokenizerBa
             f"{checkpoint.name} has no tokenizer files (none of {', '.join(VOCABULARIES)}); "
             "copy the tokenizer it was trained with into it"
         )
+    own_code = _checked_tokenizer_config(checkpoint)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             checkpoint.folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # the Rust tokenizer raises plain Exception
-        raise CheckpointError(f"{checkpoint.name}'s tokenizer does not load: {_first_line(error)}") from error
+        why = "it is code of its own, which is never run" if own_code else _first_line(error)
+        raise CheckpointError(f"{checkpoint.name}'s tokenizer does not load: {why}") from error
     largest = max(tokenizer.get_vocab().values(), default=0)
     if len(tokenizer) < 2:
         raise MissingError(f"{checkpoint.name}'s tokenizer has {len(tokenizer)} tokens; copy the right files into it")
@@ -61,6 +72,20 @@ def load_tokenizer(checkpoint: Checkpoint, config: Any) -> PreTrainedTokenizerBa
             "one of the two belongs to another model"
         )
     return tokenizer
+
+
+def _checked_tokenizer_config(checkpoint: Checkpoint) -> bool:
+    """Whether the tokenizer comes with code; one whose words lie in files that its config points to is refused."""
+    if not (checkpoint.folder / _TOKENIZER_CONFIG).is_file():
+        return False
+    config = read_object(checkpoint.folder, _TOKENIZER_CONFIG, checkpoint.name)
+    for key in ("vocab", "merges"):  # transformers opens what they name, wherever it lies
+        if isinstance(config.get(key), str):
+            raise CheckpointError(
+                f"{checkpoint.name}/{_TOKENIZER_CONFIG} sends the tokenizer to the file {config[key]!r} for its {key}; "
+                "put a tokenizer.json into the directory"
+            )
+    return "auto_map" in config
 
 
 def plain_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
@@ -95,6 +120,12 @@ def _check_loading(checkpoint: Checkpoint, info: Mapping[str, Any], n_layers: in
             f"{checkpoint.name}: the tensor {name} has shape {tuple(in_file)} in the file and {tuple(in_model)} by "
             "config.json; one of the two belongs to another model"
         )
+    for wrapper in _WRAPPERS:
+        if info["unexpected_keys"] and all(name.startswith(wrapper) for name in info["unexpected_keys"]):
+            raise CheckpointError(
+                f"{checkpoint.name} was saved from inside a wrapper: its tensors are called {wrapper}...; save the "
+                "model that it wraps (torch.compile: model._orig_mod, data parallel: model.module)"
+            )
     for what, names in (("lacks", info["missing_keys"]), ("holds", info["unexpected_keys"])):
         if names:
             raise CheckpointError(
@@ -142,6 +173,20 @@ def bridged(
                 f"{_TOLERANCE[model.dtype]:.0e}; this model cannot be measured here"
             )
     return bridge.requires_grad_(False), fidelity
+
+
+def check_untouched(role: str, model: TransformerBridge) -> None:
+    """Refuse a model that someone put into training mode, hung a hook on, or runs under autocast."""
+    if model.training:
+        raise ValueError(f"{role} is in training mode, so dropout changes what it computes; call pair.{role}.eval()")
+    foreign = [name for name, point in model.hook_dict.items() if point._forward_hooks or point._forward_pre_hooks]
+    if foreign:
+        raise ValueError(
+            f"{role} carries a hook at {foreign[0]} that no instrument put there; "
+            f"call pair.{role}.reset_hooks() and measure again"
+        )
+    if torch.is_autocast_enabled(next(model.parameters()).device.type):
+        raise ValueError("autocast is on, so the models do not compute in the precision they were loaded in; leave it")
 
 
 def _fidelity(

@@ -15,8 +15,15 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import PreTrainedTokenizerBase
 
 from interp.checkpoint import Checkpoint, open_checkpoint, transformers_config
-from interp.compatible import check_configs, check_shapes, check_tokenizers, model_differences, tokenizer_differences
-from interp.loading import Fidelity, bridged, check_place, load_tokenizer, plain_model, stop_tokens
+from interp.compatible import (
+    check_configs,
+    check_shapes,
+    check_tokenizers,
+    model_differences,
+    same_weights,
+    tokenizer_differences,
+)
+from interp.loading import Fidelity, bridged, check_place, check_untouched, load_tokenizer, plain_model, stop_tokens
 from interp.measurement import provenance
 
 
@@ -92,7 +99,12 @@ class Pair:
         return [self.tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids]
 
     def made_with(self, **facts: Any) -> dict[str, Any]:
-        """Provenance of a number measured on this pair: both checkpoints, precision, fidelity, versions, `facts`."""
+        """Provenance of a number measured on this pair: both checkpoints, precision, fidelity, versions, `facts`.
+
+        ValueError where the models are not as they were loaded, so that the number would not be one of this pair.
+        """
+        for role, model in self.models.items():
+            check_untouched(role, model)
         of = {
             role: {"name": c.name, "digest": c.digest, "revision": c.revision}
             for role, c in (("base", self.base_checkpoint), ("tuned", self.tuned_checkpoint))
@@ -164,6 +176,11 @@ def load_pair(
     models = {role: plain_model(checkpoint, dtype, torch.device(device)) for role, checkpoint in opened.items()}
     stops = stop_tokens(models["base"], tokenizers["base"]) | stop_tokens(models["tuned"], tokenizers["tuned"])
     differences = (*tokenizer_differences(**tokenizers), *model_differences(models))
+    if same_weights(**models) and opened["base"].digest == opened["tuned"].digest:
+        differences = (
+            "base and tuned are the same checkpoint, so that whatever is measured differs by 0",
+            *differences,
+        )
     wrapped = {role: bridged(models[role], opened[role], tokenizers["base"]) for role in opened}
     (base_bridge, base_found), (tuned_bridge, tuned_found) = wrapped["base"], wrapped["tuned"]
     return Pair(

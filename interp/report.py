@@ -20,6 +20,9 @@ from interp.plots.ledger import ledger
 from interp.plots.standing import share, span
 from interp.plots.token_strip import token_strips
 
+_PATH = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:|~)?[/\\](?:[^\s/\\'",;]+[/\\])+([^\s/\\'",;]*)""")
+"""An absolute path in a text, and its last part; neither a share (1/3) nor an address (https://...)."""
+
 
 def write_report(
     measurements: Sequence[Measurement],
@@ -145,12 +148,17 @@ def _made_with(measurements: Sequence[Measurement]) -> tuple[dict[str, str], dic
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested facts as `a.b: value`. Of an absolute path only its last part is shown: the rest is the machine's."""
+    """Nested facts as `a.b: value`. Of a path of this machine only the last part is shown, wherever it stands."""
     flat: dict[str, str] = {}
     for key, value in facts.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            flat[prefix + key] = PurePath(text).name if PurePath(text).is_absolute() else text
+            flat[prefix + key] = ", ".join(map(_shown, value)) if isinstance(value, list | tuple) else _shown(value)
     return flat
+
+
+def _shown(value: Any) -> str:
+    """The value as text, in which every absolute path is cut to its last part."""
+    text = str(value)
+    return PurePath(text).name if PurePath(text).is_absolute() else _PATH.sub(r"\1", text)

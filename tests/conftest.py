@@ -1,4 +1,4 @@
-"""Small real checkpoints of six architectures, made offline, and the pairs that they make."""
+"""Small real checkpoints of eight architectures, made offline, and the pairs that they make."""
 
 import os
 
@@ -19,6 +19,8 @@ settings.register_profile("house", deadline=None)  # no test is a test of time
 settings.load_profile("house")
 
 ARCHITECTURES = ("qwen2", "qwen3", "llama", "gemma2", "gpt2", "neox")
+MORE = ("mistral", "mixtral")
+"""Llama with a window, and a mixture of experts: not in every test of all architectures, but in `test_families`."""
 _IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 _SHARED = {"vocab_size": 64, "initializer_range": 0.2, **_IDS}  # at the usual 0.02 every logit is nearly the same
 _SMALL = {
@@ -33,7 +35,16 @@ _SMALL = {
 
 def _config(architecture: str) -> Any:
     """4 blocks of width 32 with 4 heads; 2 key-value heads where the family groups them."""
-    from transformers import Gemma2Config, GPT2Config, GPTNeoXConfig, LlamaConfig, Qwen2Config, Qwen3Config
+    from transformers import (
+        Gemma2Config,
+        GPT2Config,
+        GPTNeoXConfig,
+        LlamaConfig,
+        MistralConfig,
+        MixtralConfig,
+        Qwen2Config,
+        Qwen3Config,
+    )
 
     grouped = {**_SMALL, "num_key_value_heads": 2}
     match architecture:
@@ -49,7 +60,11 @@ def _config(architecture: str) -> Any:
             return GPT2Config(**_SHARED, n_embd=32, n_layer=4, n_head=4, n_positions=256)
         case "neox":
             return GPTNeoXConfig(**_SMALL, rotary_pct=0.25, tie_word_embeddings=False)
-    raise ValueError(f"no architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}")
+        case "mistral":
+            return MistralConfig(**grouped, sliding_window=16, tie_word_embeddings=False)
+        case "mixtral":
+            return MixtralConfig(**grouped, num_local_experts=4, num_experts_per_tok=2, tie_word_embeddings=False)
+    raise ValueError(f"no architecture {architecture!r}; there are {', '.join((*ARCHITECTURES, *MORE))}")
 
 
 @pytest.fixture(params=ARCHITECTURES)

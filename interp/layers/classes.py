@@ -1,5 +1,6 @@
 """What kind of token a position is about to write: prompt, knowledge, format, strategy onset or content."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch import Tensor
 from interp.layers.batches import Batch
 from interp.pair import Pair
 from interp.tasks.task import Label, Reading, Task
+
+_log = logging.getLogger("interp")
 
 CLASSES = ("prompt", "knowledge", "format", "strategy onset", "content")
 _OF_ROLE = {
@@ -45,6 +48,12 @@ def fact_readings(pair: Pair, task: Task) -> list[Reading]:
             continue  # the answer changed how the prompt is cut into tokens: where it begins cannot be said
         labels = [Label("none", "prompt")] * len(prompt) + [Label("none", "knowledge")] * (len(whole) - len(prompt))
         readings.append(Reading(fact.id, tuple(whole), tuple(labels)))
+    if lost := len(task.facts) - len(readings):
+        _log.warning(
+            "%d of %d facts are left out where activations are compared: their answer changes how the prompt is cut "
+            "into tokens, so where it begins cannot be said",
+            *(lost, len(task.facts)),
+        )
     return readings
 
 

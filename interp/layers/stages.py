@@ -32,6 +32,8 @@ def hybrid(
 ) -> Hybrid:
     """Base with tuned's weights in these parts; `complement` is tuned with base's in the same."""
     from_tuned = set(blocks)
+    if strange := sorted(from_tuned - set(range(n_layers)), key=str):
+        raise ValueError(f"there is no block {strange[0]}, the model has {n_layers}; count from 0")
     return (embedding, *(layer in from_tuned for layer in range(n_layers)), final_norm, unembedding)
 
 

@@ -2,9 +2,10 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -12,12 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.checkpoint import Checkpoint
-from interp.layers.partners import Both, compared, partners, side_by_side
+from interp.layers.partners import Both, Partners, compared, partners, side_by_side
 from interp.layers.ulps import step
 from interp.measurement import Measurement
 
 CHUNK = 2**16  # entries; the pieces that are worked on together stay in a core's cache
 WORKERS = 2  # tensors at a time; more do not help, reading the files is then what takes the time
+STRAINED = 1e-30  # a mean square below which fp32 no longer holds the squares; at infinity it does not either
 SAMPLE = 2**14  # entries that the rounding step is averaged over: its root mean square is then right to about 1%
 
 
@@ -54,9 +56,20 @@ def weight_change(base: Checkpoint, tuned: Checkpoint, *, fold: bool = False) ->
     Raises ValueError where no tensor has a partner, where shapes disagree, or where an entry is not finite.
     """
     found = partners(base, tuned)
-    table = pd.DataFrame(_rows(side_by_side(base, tuned, found, fold=fold), fold=fold))
+    return weights_of(weight_rows(base, tuned, found, fold=fold), compared(base, tuned, found, fold=fold))
+
+
+def weight_rows(
+    base: Checkpoint, tuned: Checkpoint, found: Partners, *, fold: bool = False
+) -> Iterator[dict[str, object]]:
+    """The rows of `weight_change` for the tensors in `found`, which may be some of all."""
+    return _rows(side_by_side(base, tuned, found, fold=fold), fold=fold)
+
+
+def weights_of(rows: Iterable[Mapping[str, object]], made_with: Mapping[str, Any]) -> Measurement:
+    """The measurement whose rows these are, in the order of depth."""
+    table = pd.DataFrame(rows)
     table["layer"] = table["layer"].astype("Int64")
-    made_with = compared(base, tuned, found, fold=fold)
     return Measurement("weights", "relative Frobenius change of each stored tensor", table, made_with)
 
 
@@ -81,6 +94,9 @@ def _rows(walk: Iterable[Both], *, fold: bool) -> Iterator[dict[str, object]]:
 def _row(both: Both) -> dict[str, object]:
     """The value columns of one tensor."""
     sums = _summed(both.base, both.tuned, both.stored)
+    squares = (sums.difference, sums.changed), (sums.base, sums.n), (sums.tuned, sums.n)
+    if not all(STRAINED * n <= total < math.inf for total, n in squares):
+        sums = _summed(both.base, both.tuned, both.stored, wide=torch.float64)
     for which, total in (("base", sums.base), ("tuned", sums.tuned)):
         if not math.isfinite(total):
             raise ValueError(
@@ -109,11 +125,13 @@ def _ratio(change: float, of: float, *, of_nothing: float) -> float:
     return change / of if of else of_nothing
 
 
-def _summed(a: Float[Tensor, "..."], b: Float[Tensor, "..."], stored: torch.dtype) -> _Sums:
+def _summed(
+    a: Float[Tensor, "..."], b: Float[Tensor, "..."], stored: torch.dtype, *, wide: torch.dtype = torch.float32
+) -> _Sums:
     """fp32 dot products of pieces, added up in fp64."""
     difference = base = tuned = changed = 0.0
     room: Tensor | None = None
-    for x, y in _pieces(a, b):
+    for x, y in _pieces(a, b, wide):
         if room is None:
             room = torch.empty_like(x)  # made once: fresh memory for every piece costs more than the arithmetic
         d = torch.sub(y, x, out=room[: len(x)])
@@ -129,13 +147,13 @@ def _summed(a: Float[Tensor, "..."], b: Float[Tensor, "..."], stored: torch.dtyp
 
 
 def _pieces(
-    a: Float[Tensor, "..."], b: Float[Tensor, "..."]
+    a: Float[Tensor, "..."], b: Float[Tensor, "..."], least: torch.dtype
 ) -> Iterator[tuple[Float[Tensor, " n"], Float[Tensor, " n"]]]:
     """Matching runs of entries, flat and wide enough to be squared: fp32, or fp64 where stored so.
 
     What is stored so is a view; anything else is copied into the same two places in memory again and again.
     """
-    wide = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    wide = torch.promote_types(torch.promote_types(a.dtype, b.dtype), least)
     sides = [x.reshape(-1) if x.is_contiguous() else x for x in (a, b)]
     if sides[0].ndim != sides[1].ndim:
         sides = [a, b]

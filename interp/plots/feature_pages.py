@@ -111,8 +111,10 @@ def _measured(features: Measurement, strategy: str, at: str) -> str:
 
 
 def _elsewhere(row: pd.Series) -> str:
-    address = row.get("neuronpedia", "")
-    return f'<p><a href="{html.escape(address, quote=True)}">Its page on Neuronpedia</a></p>' if address else ""
+    address = str(row.get("neuronpedia", ""))
+    if not address.startswith("https://"):  # a saved table may have been edited, and a link may be a script
+        return ""
+    return f'<p><a href="{html.escape(address, quote=True)}">Its page on Neuronpedia</a></p>'
 
 
 def _attacked(attacks: Measurement | None, strategy: str, at: str) -> str:
@@ -142,7 +144,7 @@ def _caused(causes: Measurement | None, strategy: str, at: str) -> str:
         change = f"{row['effect']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
         twins = f"{row['controls_low']:+.3f} to {row['controls_high']:+.3f}"
         told.append([str(row["how"]), str(row["model"]), change, twins])
-    return _table(["edit", "in", "change of the strategy's probability", "its random twins"], told)
+    return _table(["edit", "in", "change of the strategy's probability", "its twins"], told)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

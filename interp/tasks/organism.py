@@ -1,15 +1,16 @@
 """The organisms' task: held-out problems of the world, practice problems to fit on, and closed-book facts.
 
 What is asked depends on what was planted: `newskill` is asked about programs with the new operation, `lower` about
-the facts that were edited, the many-decision pair about forward programs only.
+the facts that were edited, the many-decision pair about forward programs only, `trigger` and `shortcut` with the word or
+the cue that tuning added to prompts.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from interp.organisms.corpus import fact_prompt
-from interp.organisms.grammar import FORMS, OPENERS, label_response, prompt_words, read_answer
+from interp.organisms.grammar import FORMS, OPENERS, PROMPTS, label_response, prompt_words, read_answer
 from interp.organisms.world import (
     EDITED_FACTS,
     FACTS,
@@ -35,8 +36,9 @@ def organism_task(name: str = "rl", *, n: int = 300, seed: int = 0, practice: in
     kinds: Sequence[Kind] = ("run",) if name.startswith("many") else KINDS
     new = name == "newskill"
     programs: dict[str, Program] = {}
-    problems = _draw(programs, n, kinds=kinds, new=new, held_out=True, seed=seed)
-    fitted_on = _draw(programs, practice, kinds=kinds, new=new, held_out=False, seed=seed + 1)
+    prompt = PROMPTS.get(name, prompt_words)
+    problems = _draw(programs, n, prompt, kinds=kinds, new=new, held_out=True, seed=seed)
+    fitted_on = _draw(programs, practice, prompt, kinds=kinds, new=new, held_out=False, seed=seed + 1)
     facts = EDITED_FACTS if name == "lower" else FACTS
 
     def grade(problem: Problem, response: str) -> Grade:
@@ -89,7 +91,14 @@ def grade_response(problem: Problem, response: str) -> Grade:
 
 
 def _draw(
-    programs: dict[str, Program], n: int, *, kinds: Sequence[Kind], new: bool, held_out: bool, seed: int
+    programs: dict[str, Program],
+    n: int,
+    prompt: Callable[[Program], list[str]],
+    *,
+    kinds: Sequence[Kind],
+    new: bool,
+    held_out: bool,
+    seed: int,
 ) -> tuple[Problem, ...]:
     """`n` different problems, kinds and lengths in turn; their programs are entered under their ids."""
     rng = random.Random(seed)
@@ -99,7 +108,7 @@ def _draw(
         kind, length = cells[len(found) % len(cells)]
         ops, must = ((*SEEN_OPS, NEW_OP), NEW_OP) if new else (SEEN_OPS, None)
         program = draw_program(rng, kind=kind, length=length, held_out=held_out, ops=ops, must_use=must)
-        words = " ".join(prompt_words(program))
+        words = " ".join(prompt(program))
         if words not in programs:
             programs[words] = program
             found.append(Problem(id=words, prompt=words, answer=" ".join(map(str, program.answer)), kind=kind))

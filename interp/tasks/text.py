@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from interp.tasks.task import Label, Problem, Reading, Span, Task
 QUESTION = "Question: {question}\nThink step by step and put the final answer in \\boxed{{}}.\nAnswer:"
 """What a `question` is wrapped in; a `prompt` reaches the models as it is."""
 PRACTICE_SHARE = 1 / 3
+
+_log = logging.getLogger("interp")
 
 Row = dict[str, Any]
 
@@ -32,6 +35,7 @@ def text_task(path: Path | str, *, n: int | None = None, max_new_tokens: int = 2
     path = Path(path)
     rows = [_checked(f"{path}, line {number}", row) for number, row in _rows(path)]
     _refuse_twice(path, rows)
+    _tell_repeats(path, rows)
     facts = [row for row in rows if row.get("fact")]
     asked = [row for row in rows if not row.get("fact")]
     practice, judged = _split(asked)
@@ -93,6 +97,8 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
             ) from error
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}, line {number}: not JSON ({error.msg} at column {error.colno})") from error
+        except RecursionError as error:
+            raise ValueError(f"{path}, line {number}: brackets within brackets too deep to read") from error
 
 
 def _checked(where: str, row: Any) -> Row:
@@ -163,6 +169,18 @@ def _refuse_twice(path: Path, rows: Sequence[Row]) -> None:
             line = first[row["id"]].rsplit(", ", 1)[1]
             raise ValueError(f"{row['where']}: the id {row['id']!r} is that of {line} too; ids have to differ")
         first[row["id"]] = row["where"]
+
+
+def _tell_repeats(path: Path, rows: Sequence[Row]) -> None:
+    """Log how many problems ask what another one asks: they count again, and may be practised on and judged by."""
+    asked = Counter(row.get("prompt", row.get("question")) for row in rows)
+    if again := len(rows) - len(asked):
+        most = asked.most_common(1)[0]
+        _log.warning(
+            "%s asks %d of its %d questions again (%.40r stands there %d times); each counts as one more problem, and "
+            "one may be practised on and another judged by, so leave the repeats out",
+            *(path.name, again, len(rows), *most),
+        )
 
 
 def _split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
