@@ -1,4 +1,4 @@
-"""What changing one token's activation does to a strategy, beside random twins that move it as far."""
+"""What changing one token's activation does to a strategy, beside twins that move it as far."""
 
 from interp.plots.causes import causes
 

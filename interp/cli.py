@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import errno
-import functools
 import json
 import logging
 import os
@@ -26,6 +25,8 @@ OUT = Path("report")
 PROBLEMS = {"full": 300, "quick": 100}
 PRACTICE = {"full": 600, "quick": 200}
 """Problems to judge by, and problems of the organisms to fit on."""
+SWEPT = ("weights", "spectra", "activations", "answers")
+"""What `interp sweep` measures; the names of `interp.units.sweep.INSTRUMENTS`, which would load torch."""
 
 EPILOG = """\
 A checkpoint is named by a directory, by a hub id (org/name@revision) or as a shipped organism (organism:rl, or
@@ -35,6 +36,7 @@ AUDIT_HELP = (
     "JSONL with problem, answer and each arm's text (or true/false) in a line; or ARM=LOG, once per arm, "
     "for logs of inspect or lm-eval"
 )
+CLAIMS_HELP = "Claims about what tuned models write: as reported, as estimated, and the verdict; alone, the register."
 TASK_HELP = "JSONL file with id, prompt (or question) and answer in each line"
 
 
@@ -123,7 +125,21 @@ def _parser() -> argparse.ArgumentParser:
     add("report", _report, "All measurements, verdicts and one page about a base and a tuned checkpoint.", measured)
     add("layers", _room, "Where in the depth did tuning act?", measured)
     add("features", _room, "Which strategy features did base have before tuning?", measured)
-    add("routing", _room, "What does base solve when tuned writes some of its tokens?", measured)
+    routed = argparse.ArgumentParser(add_help=False, parents=[measured])
+    routed.add_argument(
+        "--small",
+        nargs=2,
+        metavar=("BASE", "TUNED"),
+        help="a smaller pair of the same tokenizer: one more arm puts what its tuning did on the large base",
+    )
+    routed.add_argument(
+        "--sae",
+        type=Path,
+        metavar="DIR",
+        help="a sparse autoencoder of base: one more arm routes where a feature fires",
+    )
+    add("routing", _routing, "What does base solve when tuned writes some of its tokens?", routed)
+    add("claims", _claims, CLAIMS_HELP, measured)
     audited = argparse.ArgumentParser(add_help=False, parents=[everywhere])
     audited.add_argument("files", nargs="+", metavar="FILE", help=AUDIT_HELP)
     audited.add_argument(
@@ -146,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(command=_train)
     _figures_parser(commands, everywhere)
     _calibrate_parser(commands, everywhere)
+    _sweep_parser(commands, everywhere)
     return parser
 
 
@@ -189,14 +206,49 @@ def _calibrate_parser(
     calibrate = commands.add_parser("calibrate", help=text, description=text, epilog=EPILOG, parents=parents)
     calibrate.add_argument("--instrument", action="append", metavar="X", help="may be repeated (default: all)")
     calibrate.add_argument("--organism", action="append", metavar="Y", help="may be repeated (default: all)")
-    calibrate.add_argument("--seeds", nargs="+", type=int, metavar="S", help="of the bases (default: 0 1 2, quick 0 1)")
+    calibrate.add_argument("--seeds", nargs="+", type=int, metavar="S", help="of the bases (default: all, quick 0 1)")
     calibrate.add_argument(
-        "--draws", type=int, default=1, metavar="N", help="seeds of edits, problems and draws per base (default: 1)"
+        "--draws", type=int, default=1, metavar="N", help="tunings, edits and sets of problems per base (default: 1)"
     )
     calibrate.add_argument("--quick", action="store_true", help="a few organisms of base seeds 0 and 1")
     calibrate.add_argument("--kept", action="store_true", help="judge what is kept in DIR, measure nothing")
+    calibrate.add_argument("--features", action="store_true", help="instruments of features too: minutes per organism")
+    calibrate.add_argument(
+        "--power", action="store_true", help="also with fewer problems, smaller gaps, weaker tunings"
+    )
     calibrate.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default: 2)")
     calibrate.set_defaults(command=_calibrate)
+
+
+def _sweep_parser(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", *parents: argparse.ArgumentParser
+) -> None:
+    """`interp sweep`."""
+    text = (
+        "Instruments on pairs and seeds, cut into units that are kept and may be done by many processes or a cluster."
+    )
+    sweep = commands.add_parser("sweep", help=text, description=text, epilog=EPILOG, parents=parents)
+    sweep.add_argument("base", metavar="BASE")
+    sweep.add_argument("tuned", nargs="+", metavar="TUNED", help="each makes a pair with BASE")
+    sweep.add_argument("--engine", choices=("serial", "processes", "ray"), default="processes")
+    sweep.add_argument("--jobs", type=int, default=2, metavar="N", help="units at a time on this machine (default: 2)")
+    sweep.add_argument(
+        "--shards", type=int, default=4, metavar="N", help="parts that prompts and problems are cut into (default: 4)"
+    )
+    sweep.add_argument(
+        "--instruments",
+        default=",".join(SWEPT),
+        metavar="LIST",
+        help=f"of {', '.join(SWEPT)} (default: all)",
+    )
+    sweep.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="S", help="of random choices (default: 0)")
+    sweep.add_argument("--task", metavar="FILE", help=f"{TASK_HELP}; organisms bring their own")
+    sweep.add_argument("--n", type=int, metavar="N", help=f"problems to judge by (default: {PROBLEMS['full']})")
+    sweep.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="per answer to a FILE's problem")
+    sweep.add_argument("--quick", action="store_true", help="fewer problems, draws and arms")
+    sweep.add_argument("--dtype", choices=("float32", "bfloat16", "float16", "float64"), default="float32")
+    sweep.add_argument("--device", default="cpu", metavar="D", help="of every worker, such as cuda (default: cpu)")
+    sweep.set_defaults(command=_sweep)
 
 
 def _report(arguments: argparse.Namespace) -> Found:
@@ -216,17 +268,63 @@ def _room(arguments: argparse.Namespace) -> Found:
     base, tuned, task, out = _asked(arguments)
     from interp import workbench
 
-    rooms: dict[str, Callable[..., list[Measurement]]] = {
-        "layers": workbench.measure_layers,
-        "features": workbench.measure_features,
-        "routing": functools.partial(workbench.measure_routing, thorough=arguments.thorough),
-    }
+    rooms = {"layers": workbench.measure_layers, "features": workbench.measure_features}
     folder = out / "measurements"
     pair = workbench.open_pair(base, tuned)
     measurements = rooms[arguments.name](pair, task, folder=folder, quick=arguments.quick, seed=arguments.seed)
+    return _measured(measurements, folder)
+
+
+def _routing(arguments: argparse.Namespace) -> Found:
+    base, tuned, task, out = _asked(arguments)
+    from interp import workbench
+
+    folder = out / "measurements"
+    pair = workbench.open_pair(base, tuned)
+    measurements = workbench.measure_routing(
+        pair,
+        task,
+        folder=folder,
+        quick=arguments.quick,
+        thorough=arguments.thorough,
+        small=workbench.open_pair(*arguments.small) if arguments.small else None,
+        dictionary=workbench.open_dictionary(pair, arguments.sae) if arguments.sae else None,
+        seed=arguments.seed,
+    )
+    return _measured(measurements, folder)
+
+
+def _measured(measurements: Sequence["Measurement"], folder: Path) -> Found:
+    """What one room found, and the verdicts that it is enough for."""
+    from interp import workbench
+
     verdicts = workbench.decide(measurements)
     saved = [f"{folder / m.name}.json: {m.unit}; {len(m.table)} rows" for m in measurements]
     return Found(measurements, verdicts, [*saved, *map(_line, verdicts)])
+
+
+def _claims(arguments: argparse.Namespace) -> Found:
+    if not arguments.checkpoints:
+        from interp.claims.register import register_table
+
+        rows = register_table()
+        return Found(
+            [], [], [f"{row.key:4} {row.claim} ({row.source}). Needs {row.needs}." for row in rows.itertuples()]
+        )
+    base, tuned, task, out = _asked(arguments)
+    from interp import workbench
+    from interp.behaviour import errands_room, room
+    from interp.claims.ledger import ledger, ledger_lines
+
+    pair, folder = workbench.open_pair(base, tuned), out / "measurements"
+    quick, seed = arguments.quick, arguments.seed
+    if tuned.startswith("organism:errands-") and not arguments.task:
+        measured = errands_room.measure_errands(pair, folder=folder, quick=quick, seed=seed)
+    else:
+        measured = room.measure_behaviour(pair, task, folder=folder, quick=quick, seed=seed)
+        measured += [] if quick else workbench.measure_routing(pair, task, folder=folder, seed=seed)
+    verdicts = ledger(measured)
+    return Found(measured, verdicts, ledger_lines(verdicts))
 
 
 def _audit(arguments: argparse.Namespace) -> Found:
@@ -358,8 +456,9 @@ def _figures_measure(arguments: argparse.Namespace) -> Found:
 def _calibrate(arguments: argparse.Namespace) -> Found:
     if arguments.jobs < 1 or arguments.draws < 1:
         raise Refusal("--jobs and --draws have to be at least 1", USAGE)
-    from interp.calibration import matrix, rates
+    from interp.calibration import matrix, power, rates
 
+    folder = _writable(arguments.out or OUT / "calibration")
     record = matrix.calibrate(
         arguments.instrument,
         arguments.organism,
@@ -367,12 +466,48 @@ def _calibrate(arguments: argparse.Namespace) -> Found:
         draws=arguments.draws,
         quick=arguments.quick,
         kept=arguments.kept,
-        folder=_writable(arguments.out or OUT / "calibration"),
+        features=arguments.features,
+        folder=folder,
         jobs=arguments.jobs,
     )
+    curves = [power.fewer_problems(folder), power.weaker(folder, kept=arguments.kept)] if arguments.power else []
+    for measurement in curves:
+        measurement.save(folder)
     like_a_coin = rates.like_a_coin(record)
     coins = [f"No better than a coin in these cells: {name}" for name in like_a_coin]
-    return Found([record], [], [*rates.lines(record), *coins], FAILED if like_a_coin else FINE)
+    missed = power.lines(curves[0]) if curves else []
+    return Found([record, *curves], [], [*rates.lines(record), *coins, *missed], FAILED if like_a_coin else FINE)
+
+
+def _sweep(arguments: argparse.Namespace) -> Found:
+    chosen = [name for name in arguments.instruments.split(",") if name]
+    if unknown := sorted(set(chosen) - set(SWEPT)):
+        raise Refusal(f"an instrument of a sweep is {', '.join(SWEPT)}, not {', '.join(unknown)}", USAGE)
+    if arguments.jobs < 1 or arguments.shards < 1 or not chosen:
+        raise Refusal("--jobs and --shards have to be at least 1, and --instruments has to name one", USAGE)
+    from interp.units.jobs import folder_of, jobs_of
+    from interp.units.sweep import sweep
+
+    size, out = "quick" if arguments.quick else "full", _writable(arguments.out or OUT / "sweep")
+    jobs = jobs_of(
+        arguments.base,
+        arguments.tuned,
+        task=arguments.task,
+        seeds=arguments.seeds,
+        n=PROBLEMS[size] if arguments.n is None else arguments.n,
+        practice=PRACTICE[size],
+        max_new_tokens=arguments.max_new_tokens,
+        shards=arguments.shards,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        quick=arguments.quick,
+    )
+    measurements, lines = list["Measurement"](), list[str]()
+    for job, found in sweep(jobs, chosen, store=out / "units", engine=arguments.engine, processes=arguments.jobs):
+        path = found.save(folder_of(job, out))
+        measurements.append(found)
+        lines.append(f"{path}: {found.unit}; {len(found.table)} rows")
+    return Found(measurements, [], lines)
 
 
 def _say(line: str) -> None:

@@ -1,8 +1,11 @@
 """One tidy table, its unit, and what it was made with: what every instrument returns and every figure draws."""
 
+import ast
+import functools
 import hashlib
 import importlib.metadata
 import json
+import logging
 import math
 import os
 import subprocess
@@ -13,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+_log = logging.getLogger("interp")
 
 SCHEMA = 1
 _PACKAGES = ("interp", "torch", "transformers", "transformer-lens", "sae-lens", "numpy")
@@ -39,14 +44,18 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """Strict JSON: `name`, `unit`, `rows`, `made_with`; a number that is not finite becomes null."""
-        rows = [{key: _plain(value) for key, value in row.items()} for row in self.table.to_dict("records")]
-        return {"name": self.name, "unit": self.unit, "rows": rows, "made_with": _plain(self.made_with)}
+        rows = [{key: plain(value) for key, value in row.items()} for row in self.table.to_dict("records")]
+        return {"name": self.name, "unit": self.unit, "rows": rows, "made_with": plain(self.made_with)}
 
     def save(self, folder: Path) -> Path:
         """Write `folder/name.json` whole or not at all; returns the path."""
         path = folder / f"{self.name}.json"
-        write_whole(path, json.dumps(self.to_json(), allow_nan=False, indent=1) + "\n")
+        write_whole(path, self.text())
         return path
+
+    def text(self) -> str:
+        """What `save` writes."""
+        return json.dumps(self.to_json(), allow_nan=False, indent=1) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> "Measurement":
@@ -84,33 +93,52 @@ def remembered(
     """The measurement saved in `folder` if it was made from the same things, else a new one, saved there.
 
     `depends_on` has to hold everything the result hangs on (checkpoint digests, prompts' digest, seed, options):
-    its digest is kept beside the measurement and compared. Without a folder nothing is kept.
+    its digest is kept beside the measurement and compared. A file that is not what was saved, or was made from
+    something else, is told in one sentence and made again. A new measurement is given back as it was saved, so that a
+    run that goes on where it was killed works with the same table. Without a folder nothing is kept.
     """
     if folder is None:
         return make()
-    path, stamp = folder / f"{name}.json", folder / f"{name}.stamp"
-    if path.exists() and stamp.exists():
-        content, key = stamp.read_text().split()
-        if key == digest(depends_on) and content == digest(path.read_text()):
-            return Measurement.load(path)
+    path, stamp, key = folder / f"{name}.json", folder / f"{name}.stamp", digest(depends_on)
+    if _is_kept(path, stamp, key):
+        return Measurement.load(path)
     measurement = make()
     if measurement.name != name:
         raise ValueError(f"asked to keep {name!r}, but the measurement made is called {measurement.name!r}")
-    measurement.save(folder)
-    write_whole(stamp, f"{digest(path.read_text())} {digest(depends_on)}\n")
-    return measurement
+    text = measurement.text()
+    write_whole(path, text)
+    write_whole(stamp, f"{digest(text)} {key}\n")
+    return Measurement.load(path)
+
+
+def _is_kept(path: Path, stamp: Path, key: str) -> bool:
+    """Whether the file is what was saved when its stamp was written, and was made from the same things."""
+    if not (path.exists() and stamp.exists()):
+        return False  # never made, or the run ended between the two
+    saved = stamp.read_bytes().split()
+    if len(saved) != 2 or digest(path.read_bytes()).encode() != saved[0]:
+        _log.warning("%s is not what its stamp says (damaged, or a run was killed at it); measured again", path.name)
+        return False
+    if saved[1] != key.encode():
+        _log.info("%s was made from other files, options or code; measured again", path.name)
+        return False
+    return True
 
 
 def provenance(**facts: Any) -> dict[str, Any]:
     """What a number was made with: the given facts, package versions, commit and whether the tree was dirty."""
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {**facts, "schema": SCHEMA, "versions": versions, **_commit()}
+    return {**facts, "schema": SCHEMA, "versions": versions(), **_commit()}
+
+
+def versions() -> dict[str, str]:
+    """Of this package and of those that numbers hang on."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def digest(value: Any) -> str:
-    """The first 16 hex digits of the SHA-256 of a string, or of a JSON value written canonically."""
-    text = value if isinstance(value, str) else json.dumps(_plain(value), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """The first 16 hex digits of the SHA-256 of bytes or a string, or of a JSON value written canonically."""
+    text = value if isinstance(value, str | bytes) else json.dumps(plain(value), sort_keys=True)
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()[:16]
 
 
 def source_digest(folders: Iterable[str]) -> str:
@@ -118,6 +146,29 @@ def source_digest(folders: Iterable[str]) -> str:
     root = Path(__file__).parent
     files = sorted(path for folder in folders for path in (root / folder).glob("*.py"))
     return digest("".join(f"{path.relative_to(root)}\0{path.read_text()}\0" for path in files))
+
+
+@functools.cache
+def code_digest(*modules: str) -> str:
+    """A digest of the source of these modules and of all of this package that they import, directly or not.
+
+    Only imports at the top of a file are followed: what an object asks for to draw itself is no part of a number.
+    """
+    root, waiting, sources = Path(__file__).parent.parent, list(modules), dict[str, str]()
+    while waiting:
+        name = waiting.pop()
+        path = root.joinpath(*name.split(".")).with_suffix(".py")
+        if name in sources or not path.is_file():  # a folder of modules, or a name inside a module
+            continue
+        sources[name] = path.read_text()
+        for node in ast.parse(sources[name]).body:
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names if alias.name.startswith("interp.")]
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("interp"):
+                waiting += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    if lost := set(modules) - sources.keys():
+        raise ValueError(f"there is no module {min(lost)!r} whose source could be read")
+    return digest(sources)
 
 
 def write_whole(path: Path, text: str | bytes) -> None:
@@ -131,9 +182,19 @@ def write_whole(path: Path, text: str | bytes) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)  # as a file that was opened in the usual way, not mkstemp's 0600
         os.replace(temporary, path)
+        _sync(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _sync(folder: Path) -> None:
+    """Have the folder's list of names on disk too, so that a power cut does not undo a rename."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _commit() -> dict[str, Any]:
@@ -147,12 +208,12 @@ def _commit() -> dict[str, Any]:
     return {"commit": commit.stdout.strip() or None, "dirty": bool(status.stdout.strip())}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A JSON value: numpy scalars unwrapped, tuples as lists, numbers that are not finite as None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+        return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -5,21 +5,25 @@ started again takes what is finished from there.
 """
 
 import functools
+import hashlib
 import logging
 import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from interp.calibration.record import record
+from interp.calibration.record import missed, record
 from interp.claims.verdict import Verdict
 from interp.measurement import Measurement, remembered, source_digest
 from interp.pair import Pair, load_pair
 from interp.rollouts import Writer, readings, rollouts
 from interp.tasks.task import Reading, Task
+
+if TYPE_CHECKING:
+    from interp.routing.features import Dictionary
 
 SMALL = 5_000_000
 """Parameters below which a model computes in one thread."""
@@ -76,18 +80,29 @@ def measure_routing(
     folder: Path | None = None,
     quick: bool = False,
     thorough: bool = False,
+    small: Pair | None = None,
+    dictionary: "Dictionary | None" = None,
     seed: int = 0,
 ) -> list[Measurement]:
     """`answers`: what base solves when tuned chooses some of its tokens; `ceiling` unless `quick`.
 
-    `thorough` asks every arm there is. Unless `quick`, the tokens of a few texts go to `folder/trace.parquet`.
+    `thorough` asks every arm there is. With a `small` pair of the same tokenizer there is the arm of emulated
+    fine-tuning, with a `dictionary` (`open_dictionary`) that of a feature which fires in base. Unless `quick`, the
+    tokens of a few texts go to `folder/trace.parquet`.
     """
     from interp.routing import room
 
-    keep = _keeper(pair, task, folder, "routing", quick=quick, thorough=thorough, seed=seed)
-    measured = room.answers(pair, task, keep, quick=quick, thorough=thorough, seed=seed)
+    options: dict[str, Any] = {"quick": quick, "thorough": thorough, "seed": seed}
+    more: dict[str, Any] = {}
+    if small is not None:
+        more["small"] = [small.base_checkpoint.digest, small.tuned_checkpoint.digest]
+    if dictionary is not None:
+        more["sae"] = dict(dictionary.made_with)
+    keep = _keeper(pair, task, folder, "routing", **options, **more)
+    measured = room.answers(pair, task, keep, small=small, dictionary=dictionary, **options)
     if folder is not None and not quick:
-        room.trace(pair, task, folder, seed=seed)
+        place = measured[0].made_with.get("steered at")
+        room.trace(pair, task, folder, hook=place if place in pair.base.hook_dict else None, seed=seed)
     return measured
 
 
@@ -147,14 +162,15 @@ def write_page(measurements: Sequence[Measurement], out: Path, *, quick: bool = 
 
     verdicts, traced = decide(measurements), out / "measurements" / TRACE
     trace = load_streamed(traced) if traced.exists() and not quick else None
-    records = {verdict.claim: _record(verdict.claim) for verdict in verdicts}
+    records = {verdict.claim: _record(verdict.claim, measurements) for verdict in verdicts}
     return verdicts, write_report(measurements, verdicts, out / "index.html", trace=trace, records=records)
 
 
-def _record(claim: str) -> str:
-    """How often the verdict was right where the answer was planted, or that nobody knows."""
+def _record(claim: str, measurements: Sequence[Measurement]) -> str:
+    """How often the verdict was right where the answer was planted, and missed in as small a pair; or nobody knows."""
+    has = {measurement.name: measurement for measurement in measurements}
     try:
-        return record(claim)
+        return f"{record(claim)} {missed(claim, has)}".rstrip()
     except LookupError:
         return "How often this verdict is right where the answer was planted has not been counted in one table yet."
 
@@ -166,6 +182,28 @@ def open_pair(base: str, tuned: str) -> Pair:
         torch.set_num_threads(1)
     _log.info("%r", pair)
     return pair
+
+
+def open_dictionary(pair: Pair, folder: Path) -> "Dictionary":
+    """A sparse autoencoder of base for the routing room: one that `TrainedSAE.save` or sae-lens wrote to `folder`.
+
+    ValueError where it was trained on another model than this pair's base.
+    """
+    from interp.routing.features import Dictionary
+    from interp.sae.trained import load_sae, released_sae
+
+    ours = (folder / "trained_on.json").exists()
+    sae = load_sae(folder) if ours else released_sae(pair, folder)
+    digest, wanted = sae.trained_on.get("digest"), pair.base_checkpoint.digest
+    if ours and (digest != wanted or sae.trained_on.get("shuffled") is not None):
+        raise ValueError(
+            f"the SAE in {folder} was trained on {sae.trained_on.get('checkpoint')} ({digest}), base is "
+            f"{pair.base_checkpoint.name} ({wanted}); give an SAE of base, with its weights as they are"
+        )
+    weights = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(folder.glob("*.safetensors"))))
+    return Dictionary(
+        sae.encode, sae.hook, f"the SAE in {folder}", {**sae.trained_on, "weights": weights.hexdigest()[:16]}
+    )
 
 
 def _texts(pair: Pair, task: Task, folder: Path | None, quick: bool, seed: int) -> Callable[..., list[Reading]]:

@@ -98,7 +98,7 @@ attacks(attacked)
 # %% [markdown]
 # ## Does it matter?
 #
-# The activation at one token is changed, and the next token's probabilities are read. The bar behind a mark spans random twins
+# The activation at one token is changed, and the next token's probabilities are read. The bar behind a mark spans twins
 # of the same change: inside its bar a mark says nothing. (Few places and few twins are asked here.)
 
 # %%

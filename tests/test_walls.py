@@ -10,9 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "interp").rglob("*.py"))
-ROOMS = ("layers", "sae", "routing")
+ROOMS = ("layers", "sae", "routing", "behaviour")
 HEAVY = ("torch", "transformers", "transformer_lens", "sae_lens")
-PURE = {f"interp.{name}" for name in ("measurement", "intervals", "budgets", "power", "streamed")}
+PURE = {f"interp.{name}" for name in ("measurement", "intervals", "budgets", "power", "streamed", "written")}
 DRAWS_ITSELF = {("interp.claims.verdict", "interp.plots.ledger")}
 """An object that draws itself in a notebook names its figure, inside the method that is asked for it."""
 

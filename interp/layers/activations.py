@@ -1,6 +1,8 @@
 """How much does each block compute something else, on the same text?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,8 @@ from interp.measurement import Measurement, digest
 from interp.pair import Pair
 from interp.tasks.task import Reading
 
-_COMPARED = ("block", "stream")
+COMPARED = ("block", "stream")
+"""Parts of `frozen` that are compared: a block on base's stream, and the stream of the model run freely."""
 
 
 def activation_change(
@@ -40,28 +43,59 @@ def activation_change(
 
     Raises ValueError for fewer than 2 draws, nothing to read, or a reading longer than the context.
     """
+    sums = activation_sums(pair, readings, draws=draws, seed=seed, batch_size=batch_size)
+    made_with = pair.made_with(readings=digest([list(r.tokens) for r in readings]), draws=draws, seed=seed)
+    return activations_of(sums, made_with)
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """One batch's squares, block by block and cumulatively: base's own, tuned's distance, each draw's; and its tokens.
+
+    The sums of several batches add up entry by entry; added in the batches' order they are the same to the last bit
+    wherever each batch was read.
+    """
+
+    base: Float[np.ndarray, "2 layer"]
+    tuned: Float[np.ndarray, "2 layer"]
+    null: Float[np.ndarray, "draw 2 layer"]
+    n_tokens: int
+
+
+def activation_sums(
+    pair: Pair, readings: Sequence[Reading], *, draws: int = 19, seed: int = 0, batch_size: int = 64
+) -> list[Sums]:
+    """What `activation_change` adds up, batch by batch; readings are batched in order of length."""
     if draws < 2:
         raise ValueError(f"draws is {draws}, a null band needs at least 2")
-    n_layers, changes = pair.n_layers, changed_tensors(pair)
-    scale = np.zeros((2, n_layers))
-    tuned = np.zeros((2, n_layers))
-    null = np.zeros((draws, 2, n_layers))
-    n_tokens = 0
+    changes, sums = changed_tensors(pair), list[Sums]()
     with torch.inference_mode():
         for batch in tqdm(
             batches(pair, texts_of(readings), batch_size), desc="activations", unit="batch", disable=None
         ):
             seen, counted = reference(pair.base, batch, inside=False), batch.counted[..., None].double()
-            scale += squares(seen, counted, _COMPARED)[..., 0]
-            tuned += squared_distances(pair.tuned, seen, batch, counted, _COMPARED)[..., 0]
+            base = squares(seen, counted, COMPARED)[..., 0]
+            tuned = squared_distances(pair.tuned, seen, batch, counted, COMPARED)[..., 0]
+            null = np.zeros((draws, *base.shape))
             for draw in range(draws):
                 with gaussian_change(changes, seed=seed, draw=draw):
-                    null[draw] += squared_distances(pair.base, seen, batch, counted, _COMPARED)[..., 0]
-            n_tokens += int(batch.counted.sum())
-    table = _table(np.sqrt(tuned / scale), np.sqrt(null / scale))
-    made_with = pair.made_with(readings=digest([list(r.tokens) for r in readings]), draws=draws, seed=seed)
-    unit = "change of the residual stream after a block, relative to base's"
-    return Measurement("activations", unit, table.assign(n_tokens=n_tokens, n_draws=draws), made_with)
+                    null[draw] = squared_distances(pair.base, seen, batch, counted, COMPARED)[..., 0]
+            sums.append(Sums(base, tuned, null, int(batch.counted.sum())))
+    return sums
+
+
+def activations_of(sums: Sequence[Sums], made_with: Mapping[str, Any]) -> Measurement:
+    """The measurement that the batches' sums, given in the batches' order, add up to."""
+    base, tuned, null = np.zeros_like(sums[0].base), np.zeros_like(sums[0].tuned), np.zeros_like(sums[0].null)
+    for one in sums:
+        base += one.base
+        tuned += one.tuned
+        null += one.null
+    table = _table(np.sqrt(tuned / base), np.sqrt(null / base))
+    table = table.assign(n_tokens=sum(one.n_tokens for one in sums), n_draws=len(null))
+    return Measurement(
+        "activations", "change of the residual stream after a block, relative to base's", table, made_with
+    )
 
 
 def _table(tuned: Float[np.ndarray, "2 layer"], nulls: Float[np.ndarray, "draw 2 layer"]) -> pd.DataFrame:

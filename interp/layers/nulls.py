@@ -1,6 +1,6 @@
 """Changes of the same size as tuning's, but without its content: what any change of that size would do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -21,10 +21,14 @@ def changed_tensors(pair: Pair) -> list[Change]:
     q, k and v are separate even where the checkpoint stores them as one: the bridge computes with the parts, and its
     state dict lists those and not the unused joint copy. Tied matrices come once. The tensors are live, not copies.
     """
-    base, tuned = pair.base.state_dict(), pair.tuned.state_dict()
+    return changed(pair.base.state_dict(), pair.tuned.state_dict().__getitem__)
+
+
+def changed(base: Mapping[str, Float[Tensor, "..."]], tuned: Callable[[str], Float[Tensor, "..."]]) -> list[Change]:
+    """The tensors of base's state that differ from tuned's of the same name, each with the norm of its change."""
     changes: dict[int, Change] = {}  # by address, which tied matrices share
     for name, tensor in base.items():
-        norm = torch.linalg.vector_norm(tuned[name].float() - tensor.float()).item()
+        norm = torch.linalg.vector_norm(tuned(name).float() - tensor.float()).item()
         changes[tensor.data_ptr()] = (tensor, norm)
     return [change for change in changes.values() if change[1] > 0]
 

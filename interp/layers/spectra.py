@@ -2,8 +2,9 @@
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from interp.checkpoint import Checkpoint
-from interp.layers.partners import Both, compared, partners, side_by_side
+from interp.layers.partners import Both, Partners, compared, partners, side_by_side
 from interp.layers.singular import effective_rank, overlap, singular, stable_rank
 from interp.layers.ulps import step
 from interp.layers.unstructured import Null, gaussian_null, permuted_null
@@ -77,12 +78,23 @@ def weight_spectra(
     Gram matrix on the shorter side, in fp64: faster than `svdvals` and right to 1e-8 of the largest. ValueError as
     `weight_change`, and for fewer than 2 draws.
     """
+    found = partners(base, tuned)
+    rows = list(spectra_rows(base, tuned, found, top=top, draws=draws, seed=seed))
+    return spectra_of(rows, compared(base, tuned, found, top=top, draws=draws, seed=seed))
+
+
+def spectra_rows(
+    base: Checkpoint, tuned: Checkpoint, found: Partners, *, top: int = TOP, draws: int = DRAWS, seed: int = 0
+) -> Iterator[dict[str, object]]:
+    """The rows of `weight_spectra` for the matrices in `found`, which may be some of all."""
     if draws < 2:
         raise ValueError(f"a null needs at least 2 draws, got {draws}")
-    found = partners(base, tuned)
-    rows = [_row(one, draws, seed) for one in _changes(base, tuned, top)]
+    return (_row(one, draws, seed) for one in _changes(base, tuned, found, top))
+
+
+def spectra_of(rows: Sequence[Mapping[str, object]], made_with: Mapping[str, Any]) -> Measurement:
+    """The measurement whose rows these are, in the order of depth."""
     table = pd.DataFrame(rows).astype({"layer": "Int64"})
-    made_with = compared(base, tuned, found, top=top, draws=draws, seed=seed)
     return Measurement("spectra", "directions of the change of each matrix", table, made_with)
 
 
@@ -98,7 +110,7 @@ def singular_values(
     """
     found = partners(base, tuned)
     tables = []
-    for one in _changes(base, tuned, TOP):
+    for one in _changes(base, tuned, found, TOP):
         null = _permuted(one, draws, seed)
         k = _thinned(len(one.s), shown)
         spread = null.spectra[:, k] if len(null.spectra) else np.full((1, len(k)), np.nan)
@@ -119,9 +131,9 @@ def singular_values(
     return Measurement("singular_values", "singular values of the change of each matrix", table, made_with)
 
 
-def _changes(base: Checkpoint, tuned: Checkpoint, top: int) -> Iterator[_Change]:
+def _changes(base: Checkpoint, tuned: Checkpoint, found: Partners, top: int) -> Iterator[_Change]:
     """Every matrix in turn."""
-    for both in side_by_side(base, tuned, partners(base, tuned)):
+    for both in side_by_side(base, tuned, found):
         a, b = (x.flatten(0, -2) if x.dim() > 2 else x for x in (both.base, both.tuned))
         if a.dim() == 2 and a.numel():
             yield _change(both, a, b, min(top, *a.shape))

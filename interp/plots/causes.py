@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 from interp.measurement import Measurement
 from interp.plots.theme import BASE, SHADE, TUNED, Role, finish, interval, panels
 
-_ROW = 38  # pixels: a label has two lines
+_ROW = 18  # pixels: four strategies of eight rows fit a printed column
+_NAMES = {"sae feature": "feature", "difference of means": "direction"}
 _VERBS = {"add": "added", "clamp": "clamped", "ablate": "ablated"}
 
 
@@ -14,9 +15,9 @@ def causes(measurement: Measurement) -> go.Figure:
     """Per strategy, how far its probability moves when its feature or its direction is changed at one token.
 
     The bar behind a mark spans the twins, which move the same activations as far: along other features, or along random
-    directions and those of labels that mean nothing. What lies
-    inside its bar, or near zero, says that the model does not choose by this. Added and clamped: where another strategy
-    opens. Ablated: where it opens itself, or in its content, where the tokens asked for are those written next.
+    directions and those of labels that mean nothing. What lies inside its bar, or near zero, says that the model does
+    not choose by this. Added and clamped: where another strategy opens. Ablated: where it opens itself, or in its
+    content, where the tokens asked for are those written next.
     """
     table = measurement.table
     strategies = list(dict.fromkeys(table.strategy))
@@ -44,8 +45,8 @@ def _kinds(table: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def _name(source: str, how: str, at: str) -> str:
-    inside = " in its content" if at == "content" else ""
-    return f"{source.replace('sae', 'SAE')}<br>{_VERBS.get(how, how)}{inside}"
+    inside = " in content" if at == "content" else ""
+    return f"{_NAMES.get(source, source)} {_VERBS.get(how, how)}{inside}"
 
 
 def _places(table: pd.DataFrame) -> str:
@@ -78,7 +79,7 @@ def _points(table: pd.DataFrame, where: list[float], model: str, party: Role, *,
         name=f"in {model}",
         showlegend=named,
         mode="markers",
-        marker={"symbol": party.symbol, "color": party.colour, "size": 8},
+        marker={"symbol": party.symbol, "color": party.colour, "size": 7},
         error_x=interval(table.effect, table.low, table.high, party),
         customdata=table[["source", "how", "rank_p"]],
         hovertemplate="%{customdata[0]}, %{customdata[1]} in " + model + ": %{x:+.3f}<br>"

@@ -26,7 +26,7 @@ from interp.plots.sae_quality import quality_by_layer
 from interp.plots.shapley import shapley_text
 from interp.plots.shifts import shifts
 from interp.plots.spectra import spectra
-from interp.plots.strategy_tables import cluster_text, news_text, usage_text
+from interp.plots.strategy_tables import cluster_text, fitted_text, news_text, usage_text
 from interp.plots.swaps import swaps
 from interp.plots.tables import (
     arm_text,
@@ -84,6 +84,8 @@ TABLES: Mapping[str, Maker] = {
     "causes": Maker(cause_text, ("causes",)),
     "attacks": Maker(attack_text, ("attacks",)),
     "steered": Maker(steered_text, ("steered",)),
+    "steered_tuned": Maker(steered_text, ("steered_tuned",)),
+    "fitted": Maker(fitted_text, ("fitted",)),
     "usage": Maker(usage_text, ("usage",)),
     "news": Maker(news_text, ("news",)),
     "clusters": Maker(cluster_text, ("clusters",)),

@@ -7,10 +7,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.measurement import Measurement
-from interp.plots.theme import BASE, GRID, TUNED, Role, finish, interval, panels, wrap
+from interp.plots.theme import BASE, GRID, TUNED, Role, finish, interval, panels, safe, wrap
 
-_ROW = 26  # pixels
-_NAMES = {"sae": "SAE feature"}
+_ROW = 16  # pixels: four strategies of nine rows fit a printed column
+_NAMES = {
+    "sae": "SAE feature",
+    "untrained model": "feature, untrained",
+    "linear probe of an untrained model": "probe, untrained",
+}
 
 
 def features(measurement: Measurement, *, at: str) -> go.Figure:
@@ -31,11 +35,11 @@ def features(measurement: Measurement, *, at: str) -> go.Figure:
     titles = [f"{strategy}: {_tokens(table, strategy)}" for strategy in strategies]
     figure, total = panels(titles, [_ROW * len(sources)] * len(strategies), shared_x=True, width=44)
     for row, strategy in enumerate(strategies, start=1):
-        for model, party, shift in (("base", BASE, -0.14), ("tuned", TUNED, 0.14)):
+        for model, party, shift in (("base", BASE, -0.18), ("tuned", TUNED, 0.18)):
             here = table[(table.strategy == strategy) & (table.model == model)]
             figure.add_trace(_points(here, sources, model, party, shift, named=row == 1), row=row, col=1)
         figure.add_vline(0.5, line={"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}, row=row, col=1)
-    names = [wrap(_NAMES.get(source, source), 20) for source in sources]
+    names = [safe(_NAMES.get(source, source)) for source in sources]
     figure.update_yaxes(tickvals=list(range(len(sources))), ticktext=names, range=[len(sources) - 0.4, -0.6])
     low = min([0.5, *table.low.dropna(), *table.auroc.dropna()])
     figure.update_xaxes(range=[low - 0.03, 1.03], dtick=0.1)
@@ -60,7 +64,7 @@ def features_by_verdict(measurement: Measurement, words: Mapping[str, str]) -> g
         return finish(go.Figure(), "No strategy has enough tokens to be scored.", height=0)
     order = list(dict.fromkeys(told.word))
     rows = {word: list(dict.fromkeys(_row_of(r) for r in told[told.word == word].itertuples())) for word in order}
-    figure, total = panels(order, [_ROW * len(rows[word]) for word in order], shared_x=True, width=44)
+    figure, total = panels(order, [2 * _ROW * len(rows[word]) for word in order], shared_x=True, width=44)
     for row, word in enumerate(order, start=1):
         here = told[told.word == word]
         for name in rows[word]:
@@ -114,7 +118,7 @@ def _points(
         name=f"read in {model}",
         showlegend=named,
         mode="markers",
-        marker={"symbol": party.symbol, "color": party.colour, "size": 8},
+        marker={"symbol": party.symbol, "color": party.colour, "size": 7},
         error_x=interval(table.auroc, table.low, table.high, party),
         customdata=table[["source", "feature", "firing"]],
         hovertemplate="%{customdata[0]} %{customdata[1]} in " + model + ": AUROC %{x:.3f}<br>fires on "

@@ -77,8 +77,8 @@ def cause_text(causes: Measurement) -> TextTable:
         unrelated = "none read" if pd.isna(row.kl_unrelated) else f"{row.kl_unrelated:.3f}"
         cells = [*what, f"{row.before:.2f}", change, twins, f"{row.rank_p:.2f}", f"{row.kl:.3f}", unrelated]
         rows.append([*cells, str(row.n)])
-    n = int(causes.table.n_controls.max())
-    return TextTable(f"Changing one token's activation; {n} twins each, 95% intervals over problems", head, rows)
+    sizes = " or ".join(f"{n}" for n in sorted(set(causes.table.n_controls.astype(int))))
+    return TextTable(f"Changing one token's activation; {sizes} twins each, 95% intervals over problems", head, rows)
 
 
 def steered_text(steered: Measurement) -> TextTable:
@@ -96,7 +96,8 @@ def steered_text(steered: Measurement) -> TextTable:
             cells.append(span(float(solved.mean()), low, high))
         rows.append(cells)
     n = table.problem.nunique()
-    return TextTable(f"One direction added to base's last prompt token; {n} problems, 95% intervals", head, rows)
+    model = "tuned" if steered.name == "steered_tuned" else "base"
+    return TextTable(f"One direction added to {model}'s last prompt token; {n} problems, 95% intervals", head, rows)
 
 
 def attack_text(attacks: Measurement) -> TextTable:

@@ -63,4 +63,4 @@ def test_it_shows_how_its_values_spread_and_what_was_done_to_it(saved, contexts)
     assert f"{row.effect:+.3f} ({row.low:+.3f} to {row.high:+.3f})" in page
     assert "1.40 (1.20 to 1.60)" in page and "token-driven" in page
     alone = FeaturePages(contexts, saved.features())._repr_html_()
-    assert "random twins" not in alone and "token-driven" not in alone
+    assert "its twins" not in alone and "token-driven" not in alone
