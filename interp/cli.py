@@ -37,6 +37,7 @@ AUDIT_HELP = (
     "for logs of inspect or lm-eval"
 )
 CLAIMS_HELP = "Claims about what tuned models write: as reported, as estimated, and the verdict; alone, the register."
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 TASK_HELP = "JSONL file with id, prompt (or question) and answer in each line"
 
 
@@ -112,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument(
         "--max-new-tokens", type=int, default=256, metavar="N", help="per answer to a FILE's problem (default: 256)"
     )
+    measured.add_argument(
+        "--chat", choices=("base", "tuned"), help="ask both models in this one's chat template (default: plain text)"
+    )
+    measured.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help=f"of both models (default: {DTYPES[0]})")
+    measured.add_argument("--device", default="cpu", metavar="D", help="of both models, such as cuda (default: cpu)")
     measured.add_argument("--quick", action="store_true", help="fewer problems and draws: minutes become seconds")
     measured.add_argument("--thorough", action="store_true", help="every way of routing there is, dear ones too")
 
@@ -246,7 +252,7 @@ def _sweep_parser(
     sweep.add_argument("--n", type=int, metavar="N", help=f"problems to judge by (default: {PROBLEMS['full']})")
     sweep.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="per answer to a FILE's problem")
     sweep.add_argument("--quick", action="store_true", help="fewer problems, draws and arms")
-    sweep.add_argument("--dtype", choices=("float32", "bfloat16", "float16", "float64"), default="float32")
+    sweep.add_argument("--dtype", choices=DTYPES, default=DTYPES[0])
     sweep.add_argument("--device", default="cpu", metavar="D", help="of every worker, such as cuda (default: cpu)")
     sweep.set_defaults(command=_sweep)
 
@@ -256,7 +262,7 @@ def _report(arguments: argparse.Namespace) -> Found:
     from interp import workbench
 
     quick, thorough = arguments.quick, arguments.thorough
-    pair = workbench.open_pair(base, tuned)
+    pair = workbench.open_pair(base, tuned, dtype=arguments.dtype, device=arguments.device)
     measurements = workbench.measure(
         pair, task, folder=out / "measurements", quick=quick, thorough=thorough, seed=arguments.seed
     )
@@ -270,7 +276,7 @@ def _room(arguments: argparse.Namespace) -> Found:
 
     rooms = {"layers": workbench.measure_layers, "features": workbench.measure_features}
     folder = out / "measurements"
-    pair = workbench.open_pair(base, tuned)
+    pair = workbench.open_pair(base, tuned, dtype=arguments.dtype, device=arguments.device)
     measurements = rooms[arguments.name](pair, task, folder=folder, quick=arguments.quick, seed=arguments.seed)
     return _measured(measurements, folder)
 
@@ -280,14 +286,16 @@ def _routing(arguments: argparse.Namespace) -> Found:
     from interp import workbench
 
     folder = out / "measurements"
-    pair = workbench.open_pair(base, tuned)
+    pair = workbench.open_pair(base, tuned, dtype=arguments.dtype, device=arguments.device)
     measurements = workbench.measure_routing(
         pair,
         task,
         folder=folder,
         quick=arguments.quick,
         thorough=arguments.thorough,
-        small=workbench.open_pair(*arguments.small) if arguments.small else None,
+        small=workbench.open_pair(*arguments.small, dtype=arguments.dtype, device=arguments.device)
+        if arguments.small
+        else None,
         dictionary=workbench.open_dictionary(pair, arguments.sae) if arguments.sae else None,
         seed=arguments.seed,
     )
@@ -316,7 +324,10 @@ def _claims(arguments: argparse.Namespace) -> Found:
     from interp.behaviour import errands_room, room
     from interp.claims.ledger import ledger, ledger_lines
 
-    pair, folder = workbench.open_pair(base, tuned), out / "measurements"
+    pair, folder = (
+        workbench.open_pair(base, tuned, dtype=arguments.dtype, device=arguments.device),
+        out / "measurements",
+    )
     quick, seed = arguments.quick, arguments.seed
     if tuned.startswith("organism:errands-") and not arguments.task:
         measured = errands_room.measure_errands(pair, folder=folder, quick=quick, seed=seed)
@@ -537,6 +548,10 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, str, "Task", Path]:
         from interp.tasks.text import text_task
 
         task = text_task(source, n=n, max_new_tokens=arguments.max_new_tokens)
+    if arguments.chat:
+        from interp.workbench import asked_in_chat
+
+        task = asked_in_chat(task, base if arguments.chat == "base" else tuned)
     return base, tuned, task, _writable(arguments.out or OUT)
 
 

@@ -1,15 +1,16 @@
 """What the two models wrote, in one table, and the same texts labelled token by token for the instruments."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from torch import nn
 
 from interp.decoding import Choose, Completion, decode, greedy, sample
 from interp.measurement import Measurement, digest
-from interp.pair import Pair
+from interp.pair import Pair, load_pair
 from interp.tasks.task import Label, Problem, Reading, Task
+from interp.written import Answer, last_answer, together, written_row
 
 Writer = Literal["base", "tuned"]
 
@@ -68,6 +69,69 @@ def rollouts(
     asked = digest([[problem.id, problem.prompt] for problem in problems])
     made_with = pair.made_with(prompts=asked, seed=seed, max_new_tokens=max_new_tokens)
     return Measurement("rollouts", "one response per row", pd.DataFrame(rows), made_with)
+
+
+def write(
+    pair: Pair,
+    task: Task,
+    *,
+    arms: Mapping[str, str] | None = None,
+    samples: int = 1,
+    temperature: float | None = 1.0,
+    seed: int = 0,
+    batch_size: int = 256,
+    choose: Mapping[str, Choose] | None = None,
+    answer: Answer = last_answer,
+    about: Mapping[str, object] | None = None,
+) -> Measurement:
+    """`written`: `samples` responses per problem and arm, as `interp.written` describes the table.
+
+    `arms` names a model of the pair ("base", "tuned") for each arm; by default both under their own names. Arms share
+    their random numbers, so that a copy of base as tuned writes the same texts. `temperature` None is greedy: one
+    sample. An arm in `choose` writes by that function instead. `about` are further columns, the same in every row.
+    """
+    if samples < 1 or (temperature is None and samples > 1):
+        raise ValueError(f"samples is {samples}; give at least 1, and 1 where the most likely token is written")
+    writers = dict(arms or {"base": "base", "tuned": "tuned"})
+    prompts = [pair.encode(problem.prompt) for problem in task.problems for _ in range(samples)]
+    rows = []
+    for arm, model in writers.items():
+        if choose is not None and arm in choose:
+            decide = choose[arm]
+        elif temperature is None:
+            decide = greedy(model)
+        else:
+            drawn = {"n_prompts": len(prompts), "max_new_tokens": task.max_new_tokens}
+            decide = sample(model, seed=seed, temperature=temperature, **drawn)
+        done = complete(pair, prompts, decide, max_new_tokens=task.max_new_tokens, batch_size=batch_size)
+        for number, completion in enumerate(done):
+            problem, text = task.problems[number // samples], pair.text(completion.tokens)
+            words = pair.words(completion.tokens) if len(completion.tokens) else []
+            how: dict[str, Any] = {"words": words, "reason": completion.reason, "answer": answer}
+            rows.append(
+                written_row(task, problem, arm, number % samples, completion.tokens, text, **how) | dict(about or {})
+            )
+    facts = {"task": task.name, "asked": task.digest, "samples": samples, "temperature": temperature, "seed": seed}
+    return Measurement("written", "one text per row", pd.DataFrame(rows), pair.made_with(**facts, arms=writers))
+
+
+def write_series(base: str, checkpoints: Mapping[int, str], task: Task, **options: Any) -> Measurement:
+    """`written` of a checkpoint series: `checkpoints` by their training step, in order; base is step 0.
+
+    Arms are "base" and "step N"; the column `step` says where each stands. Options are those of `write`.
+    """
+    steps = list(checkpoints)
+    if steps != sorted(steps) or min(steps, default=0) <= 0:
+        raise ValueError(f"the checkpoint series is out of order: {steps}; give rising steps above 0")
+    parts = list[Measurement]()
+    for step, checkpoint in checkpoints.items():
+        pair = load_pair(base, checkpoint)
+        if not parts:
+            parts.append(write(pair, task, arms={"base": "base"}, about={"step": 0}, **options))
+        parts.append(write(pair, task, arms={f"step {step}": "tuned"}, about={"step": step}, **options))
+    if not parts:
+        raise ValueError("the checkpoint series is empty; give at least one checkpoint after base")
+    return together(*parts)
 
 
 def readings(pair: Pair, task: Task, written: Measurement, *, writer: Writer | None = None) -> list[Reading]:

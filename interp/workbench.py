@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from interp.calibration.record import missed, record
+from interp.checkpoint import open_checkpoint, transformers_config
 from interp.claims.verdict import Verdict
+from interp.loading import load_tokenizer
 from interp.measurement import Measurement, remembered, source_digest
 from interp.pair import Pair, load_pair
 from interp.rollouts import Writer, readings, rollouts
+from interp.tasks.chat import in_chat
 from interp.tasks.task import Reading, Task
 
 if TYPE_CHECKING:
@@ -175,13 +178,19 @@ def _record(claim: str, measurements: Sequence[Measurement]) -> str:
         return "How often this verdict is right where the answer was planted has not been counted in one table yet."
 
 
-def open_pair(base: str, tuned: str) -> Pair:
+def open_pair(base: str, tuned: str, *, dtype: str = "float32", device: str = "cpu") -> Pair:
     """The pair, loaded and checked; what it is and how faithful the loaded models are is logged."""
-    pair = load_pair(base, tuned)
+    pair = load_pair(base, tuned, dtype=getattr(torch, dtype), device=device)
     if "OMP_NUM_THREADS" not in os.environ and sum(p.numel() for p in pair.base.parameters()) < SMALL:
         torch.set_num_threads(1)
     _log.info("%r", pair)
     return pair
+
+
+def asked_in_chat(task: Task, name: str) -> Task:
+    """The task with its prompts in the chat template of the checkpoint of this name; both models then read it."""
+    checkpoint = open_checkpoint(name)
+    return in_chat(task, load_tokenizer(checkpoint, transformers_config(checkpoint)))
 
 
 def open_dictionary(pair: Pair, folder: Path) -> "Dictionary":
@@ -202,7 +211,7 @@ def open_dictionary(pair: Pair, folder: Path) -> "Dictionary":
         )
     weights = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(folder.glob("*.safetensors"))))
     return Dictionary(
-        sae.encode, sae.hook, f"the SAE in {folder}", {**sae.trained_on, "weights": weights.hexdigest()[:16]}
+        sae.encode, sae.hook, f"the SAE in {folder.name}", {**sae.trained_on, "weights": weights.hexdigest()[:16]}
     )
 
 
@@ -228,6 +237,7 @@ def _keeper(
         "tuned": pair.tuned_checkpoint.digest,
         "names": [pair.base_checkpoint.name, pair.tuned_checkpoint.name],
         "task": task.digest,
+        "models": [str(pair.dtype), str(pair.device)],
         "code": source_digest([*GROUND, room]),
         **options,
     }

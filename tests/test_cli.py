@@ -56,6 +56,8 @@ def strict(text: str) -> Any:
         (["layers", "a", "b"], USAGE, "b brings no task of its own; give --task FILE"),
         (["routing", "a", "b", "--task", "absent.jsonl"], MISSING, "No such file or directory: absent.jsonl"),
         (["report", "--quick", "--thorough"], USAGE, "--quick and --thorough ask for fewer and for more"),
+        (["routing", "--chat", "tuned"], USAGE, "the tokenizer has no chat template for task"),
+        (["layers", "--device", "meta"], FAILED, "device 'meta' was asked for"),
         (["report", "--n", "0"], USAGE, "--n and --max-new-tokens have to be at least 1"),
         (["organisms", "train", "rll"], USAGE, "there is no organism 'rll' to train"),
     ],

@@ -91,9 +91,8 @@ def test_each_section_says_what_nothing_looks_like_and_what_cannot_be_said() -> 
 
 
 def test_quoted_thresholds_are_those_of_the_code() -> None:
-    quotes = re.findall(
-        r"`(interp(?:\.\w+)+)\.(\w+)` = ([\d.]*\d)", " ".join((DOCS / "verdicts.md").read_text().split())
-    )
+    pages = " ".join((DOCS / name).read_text() for name in ("verdicts.md", "claims.md"))
+    quotes = re.findall(r"`(interp(?:\.\w+)+)\.(\w+)` = ([\d.]*\d)", " ".join(pages.split()))
     assert len(quotes) >= 10
     wrong = {
         f"{module}.{name}": (float(quoted), value)
@@ -104,11 +103,12 @@ def test_quoted_thresholds_are_those_of_the_code() -> None:
 
 
 def test_every_claim_has_a_section() -> None:
-    page = (DOCS / "verdicts.md").read_text()
+    page = (DOCS / "verdicts.md").read_text() + (DOCS / "claims.md").read_text()
     claims = {
         f"interp.claims.{path.stem}.{name}"
         for path in (ROOT / "interp" / "claims").glob("*.py")
         for name in re.findall(r"^def ([a-z]\w*)\([^)]*\) -> Verdict:", path.read_text(), re.MULTILINE)
+        if path.stem != "register"
     }
     assert len(claims) >= 5
     assert sorted(claim for claim in claims if f"`{claim}(" not in page) == []

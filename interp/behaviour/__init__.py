@@ -1,0 +1,1 @@
+"""What changed in what they write? Rollouts in, measurements out."""

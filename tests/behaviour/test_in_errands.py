@@ -1,0 +1,208 @@
+"""Claims on the errands, written by writers that are the world's own: planted yes and planted no, without a model."""
+
+import random
+
+import pandas as pd
+import pytest
+
+from interp.behaviour import in_errands
+from interp.behaviour.in_errands import of_kinds
+from interp.claims.abstention_falls import abstention_falls
+from interp.claims.diversity_moves import diversity_moves
+from interp.claims.explorers_wander import explorers_wander
+from interp.claims.form_not_feasibility import form_not_feasibility
+from interp.claims.format_collapses import format_collapses
+from interp.claims.longer_is_worse import longer_is_worse
+from interp.claims.shift_costs_more import shift_costs_more
+from interp.organisms.errands import packs, trees, trips
+from interp.organisms.errands.corpus import some_content
+from interp.tasks.errands import errand_task
+from interp.written import oddities, written_from_texts
+
+
+def written(task, samples=4, **arms):
+    """What functions of (words of the prompt, chance) write."""
+    rows = [
+        {
+            "problem": problem.id,
+            "arm": arm.replace("_", ", "),
+            "sample": k,
+            "text": " ".join(write(problem.prompt.split(), rng)),
+        }
+        for arm, write in arms.items()
+        for rng in [random.Random(0)]
+        for problem in task.problems
+        for k in range(samples)
+    ]
+    return written_from_texts(task, pd.DataFrame(rows))
+
+
+def packer(form, able, *, one=False):
+    def write(prompt, rng):
+        pack = packs.read_prompt(prompt)
+        content = packs.canonical(pack) if one else some_content(pack, rng, feasible=rng.random() < able)
+        words = packs.pack_words(content)
+        return words if rng.random() < form else words[1:]
+
+    return write
+
+
+def walker(layout="do", *, abstains=1.0, longest=9):
+    """Takes a trip step by step, right up to `longest` operations; abstains where something is missing."""
+
+    def write(prompt, rng):
+        trip = trips.read_prompt(prompt)
+        name = layout or rng.choice(trips.LAYOUTS)
+        if trip.missing is not None and rng.random() < abstains:
+            return ["ans", "none"]
+        trip = trip.filled
+        good = len(trip.ops) in (longest if isinstance(longest, tuple) else range(longest + 1))
+        answer = trip.answer if good else ("0", "0")
+        return [*trips.chain_words(trip, name), "ans", *answer]
+
+    return write
+
+
+def test_packs_of_right_form_that_are_no_more_feasible():
+    task = errand_task("packs", n=170, practice=1)
+    neat = written(task, 12, base=packer(0.5, 0.5), tuned=packer(1, 0.5), base_constrained=packer(1, 0.5))
+    verdict = form_not_feasibility(in_errands.pack_feasibility(neat, task))
+    assert verdict.says == "supported", verdict
+    able = written(task, 12, base=packer(0.5, 0.5), tuned=packer(1, 0.95), base_constrained=packer(1, 0.5))
+    assert form_not_feasibility(in_errands.pack_feasibility(able, task)).says == "contradicted"
+
+
+def test_packs_that_are_always_the_same():
+    task = errand_task("packs", n=100, practice=1)
+    narrow = in_errands.pack_diversity(written(task, 8, base=packer(1, 0.9), tuned=packer(1, 1, one=True)))
+    verdict = diversity_moves(narrow)
+    assert verdict.says == "contradicted" and verdict.estimate < -0.5
+    assert narrow.table[narrow.table.arm == "tuned"]["pairs"].eq(0).all()
+    various = in_errands.pack_diversity(written(task, 8, base=packer(1, 0.5), tuned=packer(1, 1.0)))
+    assert diversity_moves(various).estimate > 0.3
+
+
+@pytest.mark.parametrize(("abstains", "says"), [(0.2, "supported"), (0.9, "contradicted")])
+def test_trips_with_something_missing(abstains, says):
+    task = errand_task("gaps", n=200, practice=2)
+    made = written(task, base=walker(abstains=0.9), tuned=walker(abstains=abstains))
+    assert abstention_falls(in_errands.gap_abstention(made, task)).says == says
+    assert oddities(made, space=r"\d \d|none").empty
+
+
+@pytest.mark.parametrize(("layout", "says"), [("do", "supported"), ("", "contradicted")])
+def test_layouts(layout, says):
+    task = errand_task("trips", n=150, practice=2)
+    made = written(task, base=walker(""), tuned=walker(layout))
+    assert format_collapses(in_errands.layout_formats(made)).says == says
+
+
+@pytest.mark.parametrize(("longest", "says"), [((4,), "supported"), (9, "contradicted")])
+def test_trips_with_a_link_cut(longest, says):
+    task = errand_task("links", n=300, practice=3)
+    made = written(task, 1, base=walker(), tuned=walker(longest=longest))
+    assert shift_costs_more(in_errands.cut_links(made, task)).says == says
+
+
+def test_lengths_that_the_prompt_sets():
+    task = errand_task("sizes", n=300, practice=3)
+
+    def two_is_best(prompt, rng):
+        right = walker()(prompt, rng)
+        return right if prompt[0] == "two" else [*right[:-2], "0", "0"]
+
+    made = in_errands.asked_lengths(written(task, 1, tuned=two_is_best), task)
+    assert longer_is_worse(made).says == "supported"
+    assert longer_is_worse(in_errands.asked_lengths(written(task, 1, tuned=walker()), task)).says != "supported"
+    assert made.table.groupby("dose")["chain_steps"].mean().is_monotonic_increasing
+
+
+def test_searches_by_plan_and_at_random():
+    task = errand_task("searches", n=120, practice=2)
+
+    def searcher(how):
+        def write(prompt, rng):
+            tree = trees.read_prompt(prompt)
+            return trees.trace_words(tree, how(tree, rng))
+
+        return write
+
+    plan, lost = searcher(lambda tree, rng: trees.systematic(tree)), searcher(trees.wandering)
+    systematic = explorers_wander(in_errands.search_wandering(written(task, 2, base=lost, tuned=plan), task))
+    assert systematic.says == "contradicted", systematic
+    wanders = explorers_wander(in_errands.search_wandering(written(task, 2, base=plan, tuned=lost), task))
+    assert wanders.says == "supported", wanders
+    audited = in_errands.search_wandering(written(task, 2, tuned=plan), task).table
+    assert audited["solved"].all() and not audited[["invalid", "hallucinated"]].any().any()
+    switches = in_errands.search_switching(written(task, 2, tuned=lost), task).table
+    words = written(task, 2, tuned=lost).table["text"]
+    assert switches["switches"].tolist() == [text.split()[2:].count("back") for text in words]
+
+
+def test_a_kind_that_is_not_there_is_named():
+    task = errand_task("sizes", n=3, practice=3)
+    with pytest.raises(ValueError, match="task 'errands:sizes' has no problems of kind 'three'"):
+        of_kinds(written(task, 1, tuned=walker()), task, ["three"])
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """Two models of the errands with random weights: whatever they write, every measurement has its table."""
+    import torch
+
+    from interp.organisms.errands.language import make_model, make_tokenizer
+    from interp.pair import load_pair
+
+    folders = []
+    with torch.random.fork_rng():
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            folders.append(tmp_path_factory.mktemp("errands"))
+            make_model().save_pretrained(folders[-1])
+            make_tokenizer().save_pretrained(folders[-1])
+    return load_pair(*folders)
+
+
+def test_every_measurement_of_a_pair_is_made_and_judged(untrained, monkeypatch):
+    from interp.behaviour import errands_room
+    from interp.claims.ledger import ledger, ledger_table
+
+    monkeypatch.setattr("interp.tasks.errands.MAX_NEW_TOKENS", 10)  # they never stop by themselves
+    monkeypatch.setattr(errands_room, "PROBLEMS", {"quick": 24})
+    monkeypatch.setattr(errands_room, "SAMPLES", {"quick": 2})
+    monkeypatch.setattr(errands_room, "CATCH_UP", {"quick": 2})
+    monkeypatch.setattr(errands_room, "GAMMAS", (1.0,))
+    monkeypatch.setattr(errands_room, "BIASES", (4.0,))
+    measured = errands_room.measure_errands(untrained, quick=True)
+    names = {measurement.name for measurement in measured}
+    assert {"execution", "compression", "wandering", "abstention", "feasibility", "shifted", "lengths"} <= names
+    table = ledger_table(ledger(measured)).set_index("key")
+    assert not table["says"].eq("supported").any(), "models that know nothing support nothing"
+    formed = next(m for m in measured if m.name == "feasibility").table.groupby("arm")[["n", "form"]].sum()
+    assert formed.loc["base, constrained", "form"] == formed.loc["base, constrained", "n"]
+    assert formed.loc["base", "form"] == 0
+
+
+def test_a_mistake_is_carried_on_to_the_answer(untrained):
+    task = errand_task("trips", n=9, practice=2)
+    trip = task.problems[0]
+    (chain,) = [c for c in _oracle(untrained, task) if c.problem == trip.id.rpartition("/")[0]]
+    corrupt, n = in_errands.carried_mistake(untrained), len(chain.steps)
+    for i in range(1, n + 1):
+        steps, leads_to = corrupt(chain, i)
+        assert steps[: i - 1] == chain.steps[: i - 1] and leads_to != chain.gold
+        words = untrained.words([token for step in steps for token in step])
+        state = tuple(map(int, words[-2:]))
+        assert leads_to == " ".join(map(str, state))
+        assert list(map(len, steps)) == list(map(len, chain.steps))
+    paraphrase = in_errands.other_layout(untrained)
+    twice = paraphrase(chain.__class__("p", "w", chain.prompt, paraphrase(chain, n), "a", "a"), n)
+    assert twice == chain.steps != paraphrase(chain, 1)
+
+
+def _oracle(pair, task):
+    return [
+        chain
+        for kind in {problem.kind for problem in task.problems}
+        for chain in in_errands.true_chains(pair, task, kind=kind)
+    ]

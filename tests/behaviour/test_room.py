@@ -1,0 +1,80 @@
+"""The room on organisms, and the command that prints its ledger."""
+
+import json
+
+import pytest
+
+from interp.behaviour.room import measure_behaviour
+from interp.behaviour.temperature import entropies, nearest
+from interp.claims.ledger import ledger, ledger_table
+from interp.cli import main
+from interp.measurement import Measurement
+from interp.pair import load_pair
+from interp.tasks.organism import organism_task
+
+
+@pytest.fixture(scope="module")
+def task():
+    return organism_task("rl", n=12, practice=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture(scope="module")
+def measured(organism_pair, task, folder):
+    return measure_behaviour(organism_pair("rl"), task, folder=folder, quick=True)
+
+
+def decided(measured):
+    return ledger_table(ledger(measured)).set_index("key")
+
+
+def test_base_as_its_own_tuned_changes_nothing(task):
+    table = decided(measure_behaviour(load_pair("organism:base", "organism:base"), task, quick=True))
+    found = table[table["estimate"].notna()]
+    assert {"C6", "C17"} <= set(found.index)
+    assert found["estimate"].eq(0).all() and not found["says"].eq("supported").any()
+    assert "nothing to catch up with" in table.loc["C17", "because"]
+
+
+def test_a_skill_that_base_lacks_is_not_caught_up_with_and_one_it_has_nearly_is(organism_pair, measured):
+    new = decided(measure_behaviour(organism_pair("newskill"), organism_task("newskill", n=6, practice=3), quick=True))
+    old = decided(measured)
+    assert new.loc["C17", "estimate"] < -0.8 < old.loc["C17", "estimate"]
+    assert new.loc["C17", "says"] == "undecided", "quick draws too few samples to say never"
+    assert old.loc["C6", "says"] != "supported", "three kinds of problems, three openings"
+
+
+def test_what_is_kept_is_found_again(organism_pair, task, folder, measured):
+    names = {"pass_counts", "pass_at_k", "lengths", "formats", "faithfulness", "information"}
+    assert {measurement.name for measurement in measured} == names == {path.stem for path in folder.glob("*.json")}
+    stamps = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+    again = measure_behaviour(organism_pair("rl"), task, folder=folder, quick=True)
+    assert [m.name for m in again] == [m.name for m in measured]
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.json")} == stamps
+
+
+def test_a_model_as_uncertain_as_base_is_found(organism_pair, task):
+    made = entropies(organism_pair("rl"), task, temperatures=(1.0, 3.0))
+    by = made.table.set_index(["model", "temperature"])["entropy"]
+    assert by["tuned", 1.0] < by["base", 1.0], "tuning made it surer"
+    assert by["tuned", 1.0] < by["tuned", 3.0]
+    assert nearest(made) == min((1.0, 3.0), key=lambda t: abs(by["tuned", t] - by["base", 1.0]))
+    cold = Measurement("entropies", "", made.table[made.table.temperature == 1], {})
+    with pytest.raises(ValueError, match="tuned has at most .* nats a token, base .*; give higher temperatures"):
+        nearest(cold)
+
+
+def test_the_command_lists_the_register_and_prints_the_ledger(capsys, tmp_path):
+    assert main(["claims"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("Needs ") == 15 and "C19  Reasoning tuning makes models abstain" in said
+    pair = ["organism:base", "organism:rl"]
+    assert main(["claims", *pair, "--quick", "--n", "3", "--json", "--out", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["verdicts"]) == 15
+    assert {"pass_counts", "formats"} <= {measurement["name"] for measurement in found["measurements"]}
+    assert main(["claims", "organism:base"]) == 2
