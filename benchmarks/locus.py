@@ -13,6 +13,7 @@ os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
 import torch
 from page import write_block
 
+from interp.calibration.expected import expected
 from interp.claims.locus import THIRDS, activation_locus, locus, swapped, weight_locus, weight_shares
 from interp.claims.upper_layers import upper_layers_carry_behaviour
 from interp.claims.upper_third import upper_third_carries_change
@@ -27,21 +28,7 @@ from interp.tasks.organism import organism_task
 
 N_PROBLEMS, N_READ, DRAWS = 60, 30, 19
 
-PLANTED: dict[str, dict[str, str | tuple[str, ...]]] = {
-    "upper": {"answers": "upper third", "weights": ("upper third",), "blocks": ("upper third",)},
-    "lower": {
-        "answers": "none moved",
-        "facts": "lower third",
-        "weights": ("lower third",),
-        "blocks": ("lower third",),
-    },
-    "newskill": {"answers": "joint"},
-    "null": {"answers": "none moved", "facts": "none moved"},
-    "noise": {"answers": "none moved", "facts": "none moved"},
-    "rl": {},
-    "sft": {},
-}
-"""What is known of each by how it was made; rl and sft were free to change every block, so nothing is."""
+ORGANISMS = ("upper", "lower", "newskill", "null", "noise", "rl", "sft")
 
 
 def measured(name: str, seed: int) -> tuple[str, list[str]]:
@@ -53,11 +40,16 @@ def measured(name: str, seed: int) -> tuple[str, list[str]]:
     weights = weight_change(pair.base_checkpoint, pair.tuned_checkpoint)
     activations = activation_change(pair, readings(pair, task, written), draws=DRAWS)
     answers, facts, blocks = locus(swaps, "answers"), locus(swaps, "facts"), activation_locus(activations)
-    found = {"answers": answers, "facts": facts, "weights": weight_locus(weights), "blocks": blocks}
+    found = {
+        "causal locus, answers": answers,
+        "causal locus, facts": facts,
+        "weight locus": ", ".join(weight_locus(weights)) or "none",
+        "activation locus": ", ".join(blocks) or "none",
+    }
     wrong = [
-        f"{name}@{seed}: {what} {said(found[what])}, planted {said(truth)}"
-        for what, truth in PLANTED[name].items()
-        if found[what] != truth
+        f"{name}@{seed}: {instrument} {found[instrument]}, planted {truth}"
+        for instrument in found
+        if (truth := expected(instrument, name, {})) is not None and found[instrument] != truth
     ]
     upper = swapped(swaps, "answers").brings["upper third"]
     share = "–" if upper.refused else shown(upper.estimate, upper.low, upper.high)
@@ -67,10 +59,8 @@ def measured(name: str, seed: int) -> tuple[str, list[str]]:
     return f"| {' | '.join([*cells, *(verdict.says for verdict in verdicts)])} |", wrong
 
 
-def said(places: str | Sequence[str]) -> str:
+def said(places: Sequence[str]) -> str:
     """Thirds in a word each."""
-    if isinstance(places, str):
-        return places
     return "all thirds" if places == THIRDS else ", ".join(place.split()[0] for place in places) or "none"
 
 
@@ -79,7 +69,7 @@ def main() -> None:
     torch.set_num_threads(1)
     lines, wrong, started = [], [], time.process_time()
     for seed in shelf.seeds():
-        for name in (name for name in PLANTED if name in shelf.names(seed)):
+        for name in (name for name in ORGANISMS if name in shelf.names(seed)):
             line, differs = measured(name, seed)
             print(line, *differs, sep="\n  ", flush=True)
             lines.append(line)

@@ -392,10 +392,13 @@ def _train(arguments: argparse.Namespace) -> Found:
     import pandas as pd
 
     from interp.measurement import Measurement, provenance
+    from interp.organisms.errands.making import train_errand
+    from interp.organisms.errands.recipes import ERRANDS
     from interp.organisms.making import train_organism
 
     say = logging.getLogger("interp").info
-    folder = train_organism(arguments.organism, seed=arguments.seed, out=out, say=say)
+    make = train_errand if arguments.organism in ERRANDS else train_organism
+    folder = make(arguments.organism, seed=arguments.seed, out=out, say=say)
     card = json.loads((folder / "card.json").read_text())
     counts = pd.DataFrame([{"what": what, **count} for what, count in card["counts"].items()])
     made_with = provenance(organism=card["name"], seed=card["seed"], recipe=card["recipe"])

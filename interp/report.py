@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,7 +17,7 @@ from interp.plots.arms import BY_CONSTRUCTION, arm_table
 from interp.plots.drawing import FIGURES, TABLES, possible
 from interp.plots.feature_pages import feature_pages
 from interp.plots.features import features
-from interp.plots.ledger import ledger
+from interp.plots.ledger import ledger, ledger_text
 from interp.plots.standing import share, span
 from interp.plots.token_strip import token_strips
 
@@ -29,15 +30,17 @@ def write_report(
     verdicts: Sequence[Verdict],
     out: Path,
     *,
+    claims: pd.DataFrame | None = None,
     trace: Measurement | None = None,
     records: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the page to the file `out`, whole or not at all, and return `out`.
 
     The page asks nothing of the network. A question whose measurements are missing gets a sentence that says what it
-    would need; `trace`, the tokens of a few texts, is shown where it is given, and so is what `records` say of
-    a claim's instrument. Raises ValueError where there is nothing to report, where two measurements have one name, or
-    where measurements were made on different pairs.
+    would need; `claims` is the ledger of claims about texts (`claims.ledger.ledger_table`); `trace`, the tokens of a
+    few texts, is shown where it is given, and so is what `records` say of a claim's instrument. Raises ValueError where
+    there is nothing to report, where two measurements have one name, or where measurements were made on different
+    pairs.
     """
     have = {measurement.name: measurement for measurement in measurements}
     if len(have) < len(measurements):
@@ -57,6 +60,7 @@ def write_report(
             if {"contexts", "features"} <= have.keys()
             else "",
             records=records or {},
+            claims=ledger_text(claims) if claims is not None else None,
             strips=Markup(token_strips(trace)) if trace else "",
             facts=_facts(have),
             common=common,

@@ -148,17 +148,23 @@ def measure(
     thorough: bool = False,
     seed: int = 0,
 ) -> list[Measurement]:
-    """The measurements of all rooms; those of features are left out where the task labels no strategies."""
+    """The measurements of all rooms: those of features where the task labels strategies, of texts unless `quick`."""
     measurements = measure_layers(pair, task, folder=folder, quick=quick, seed=seed)
     if has_strategies(task):
         measurements += measure_features(pair, task, folder=folder, quick=quick, seed=seed)
     else:
         _log.warning("task %r labels no strategies, so no features are looked for", task.name)
-    return measurements + measure_routing(pair, task, folder=folder, quick=quick, thorough=thorough, seed=seed)
+    measurements += measure_routing(pair, task, folder=folder, quick=quick, thorough=thorough, seed=seed)
+    if quick:
+        return measurements
+    from interp.behaviour.room import measure_behaviour
+
+    return measurements + measure_behaviour(pair, task, folder=folder, seed=seed)
 
 
 def write_page(measurements: Sequence[Measurement], out: Path, *, quick: bool = False) -> tuple[list[Verdict], Path]:
     """Decide what can be decided and write `out/index.html`, with the tokens that lie in `out/measurements`, if any."""
+    from interp.claims.ledger import ledger, ledger_table
     from interp.report import write_report
     from interp.routing.room import TRACE
     from interp.streamed import load_streamed
@@ -166,7 +172,11 @@ def write_page(measurements: Sequence[Measurement], out: Path, *, quick: bool = 
     verdicts, traced = decide(measurements), out / "measurements" / TRACE
     trace = load_streamed(traced) if traced.exists() and not quick else None
     records = {verdict.claim: _record(verdict.claim, measurements) for verdict in verdicts}
-    return verdicts, write_report(measurements, verdicts, out / "index.html", trace=trace, records=records)
+    told = any(measurement.name == "pass_counts" for measurement in measurements)
+    claims = ledger_table(ledger(measurements)) if told else None
+    return verdicts, write_report(
+        measurements, verdicts, out / "index.html", claims=claims, trace=trace, records=records
+    )
 
 
 def _record(claim: str, measurements: Sequence[Measurement]) -> str:

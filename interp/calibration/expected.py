@@ -7,19 +7,36 @@ from collections.abc import Mapping
 
 from interp.organisms.edits import Place
 
-DEVELOPMENT, CONFIRMATION = (0,), (1, 2)
-"""Base seeds on which rules and thresholds may be chosen, and base seeds that only confirm."""
+DEVELOPMENT, CONFIRMATION = (0,), (1, 2, 3, 4)
+"""Base seeds on which rules and thresholds may be chosen, and base seeds that only confirm. Of the latter, 3 and 4 were
+trained after every rule had been written down."""
+DEVELOPED_ON: Mapping[str, tuple[int, ...]] = dict.fromkeys(
+    ("feature standing", "best feature as pre-existing", "features precede tuning"), (0, 1, 2)
+)
+"""Instruments whose rules were chosen on more: what was found on seeds 1 and 2 was looked at to repair them."""
 
 NOTHING = ("none", "none moved", "refused", "undecided")
 """Answers of an instrument that finds nothing. Where one of these is expected, any other is a false positive."""
 UNDECIDED = "undecided"
+OR = " or "
+"""Between answers that are right alike."""
 
+ALL_THIRDS = "lower third, middle third, upper third"
+_EVERYWHERE = (
+    *("rl", "sft", "sft-lora", "sft-again", "newskill", "trigger", "shortcut", "format", "unlearned"),
+    *("null", "noise", "random-rl"),
+)
+"""Trained, or noised, in every block."""
 _FREEDOMS = dict.fromkeys(("copy", "bf16", "permuted-units", "head-turned"), "none")
 """Nothing that is computed changed, beyond storage."""
-_HARMLESS = ("null", "noise", "weight-noise", "bf16", "permuted-units", "head-turned", "copy")
+_NOTHING_TAUGHT = ("null", "noise", "weight-noise", "bf16", "permuted-units", "head-turned", "copy", "random-rl")
 """Answers and facts stay as they were."""
+_ANSWERS_STAY = (*_NOTHING_TAUGHT, "format", "trigger-absent", "shortcut-absent", "sft-again")
+"""Something may have changed, but not what problems of this kind are answered."""
+_FACTS_STAY = (*_ANSWERS_STAY, "trigger", "shortcut", "unlearned")
 
 _WHERE_WEIGHTS = {
+    **dict.fromkeys(_EVERYWHERE, ALL_THIRDS),
     **dict.fromkeys(("upper", "upper-lora"), "upper third"),
     "lower": "lower third",
     "grafted": "lower third, upper third",
@@ -39,14 +56,15 @@ The usual reading names one third and is not asked of `grafted`, where two are r
 _WHERE_ANSWERS = {
     **dict.fromkeys(("upper", "grafted"), "upper third"),
     "newskill": "joint",
-    **dict.fromkeys(("lower", *_HARMLESS), "none moved"),
+    **dict.fromkeys(("lower", *_ANSWERS_STAY), "none moved"),
 }
 _WHEN_OR_HOW = {
-    **dict.fromkeys(("rl", "sft", "upper"), "supported"),
-    "newskill": "contradicted",
-    **dict.fromkeys(_HARMLESS, UNDECIDED),
+    **dict.fromkeys(("rl", "sft", "sft-lora", "upper", "trigger"), "supported"),
+    **dict.fromkeys(("newskill", "shortcut"), "contradicted"),
+    **dict.fromkeys((*_ANSWERS_STAY, "unlearned"), UNDECIDED),
 }
-"""`many-rl` is not here: the claim is about few tokens, and every sixth of its tokens is a decision."""
+"""`many-rl` is not here: the claim is about few tokens, and every sixth of its tokens is a decision. `unlearned` gained
+nothing, so the claim, which is about gains, has nothing to decide."""
 _HEADS = {"head-ov": "L{layer}H{head} OV", "head-qk": "L{layer}H{head} QK", "mlp-group": "none", "baked": "none"}
 _MLPS = {"mlp-group": "{layer}", "head-ov": "none", "head-qk": "none", "baked": "none"}
 _MLPS |= {"upper": "4, 5", "upper-lora": "4, 5", "lower": "0, 1", "middle": "2, 3", "grafted": "0, 1, 4, 5"}
@@ -62,20 +80,20 @@ EXPECTED: Mapping[str, Mapping[str, str]] = {
     "largest weight change": _WHERE_ANSWERS,
     "causal locus, facts": {
         **dict.fromkeys(("lower", "grafted"), "lower third"),
-        **dict.fromkeys(_HARMLESS, "none moved"),
+        **dict.fromkeys(_FACTS_STAY, "none moved"),
     },
     "upper third": {
         **dict.fromkeys(("upper", "grafted"), "supported"),
         "newskill": "contradicted",
-        **dict.fromkeys(("lower", *_HARMLESS), UNDECIDED),
+        **dict.fromkeys(("lower", *_ANSWERS_STAY), UNDECIDED),
     },
-    "behaviour above knowledge": {"grafted": "supported", **dict.fromkeys(("lower", *_HARMLESS), UNDECIDED)},
+    "behaviour above knowledge": {"grafted": "supported", **dict.fromkeys(("lower", *_FACTS_STAY), UNDECIDED)},
     "when or how": _WHEN_OR_HOW,
     "every disagreement as when": _WHEN_OR_HOW,
     "recovered share": {
-        **dict.fromkeys(("rl", "sft", "upper", "many-rl"), "all of it"),
-        "newskill": "nothing of it",
-        **dict.fromkeys(_HARMLESS, "refused"),
+        **dict.fromkeys(("rl", "sft", "sft-lora", "upper", "many-rl", "trigger"), "all of it"),
+        **dict.fromkeys(("newskill", "shortcut", "unlearned"), "nothing of it"),
+        **dict.fromkeys(_ANSWERS_STAY, "refused"),
     },
 }
 
@@ -86,13 +104,18 @@ def expected(instrument: str, organism: str, place: Place) -> str | None:
     return None if answer is None else answer.format(**place)
 
 
+def planted(wanted: str) -> bool:
+    """Whether there is something to find."""
+    return not set(wanted.split(OR)) & set(NOTHING)
+
+
 def outcome(wanted: str, given: str) -> str:
     """ "right", "undecided" where a finding was planted and none is ventured, else "wrong"."""
-    if given == wanted:
+    if given in wanted.split(OR):
         return "right"
     return UNDECIDED if given == UNDECIDED else "wrong"
 
 
-def part(base_seed: int) -> str:
-    """ "development" or "confirmation"; other base seeds had no part in choosing either."""
-    return "development" if base_seed in DEVELOPMENT else "confirmation"
+def part(base_seed: int, instrument: str = "") -> str:
+    """ "development" or "confirmation" of an instrument; further base seeds had no part in choosing anything either."""
+    return "development" if base_seed in DEVELOPED_ON.get(instrument, DEVELOPMENT) else "confirmation"

@@ -5,21 +5,24 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from interp.calibration.expected import EXPECTED, NOTHING, expected, outcome, part
+from interp.calibration import feature_cells
+from interp.calibration.expected import CONFIRMATION, DEVELOPMENT, EXPECTED, expected, outcome, part, planted
+from interp.calibration.feature_answers import FEATURE_INSTRUMENTS, FeatureInstrument, feature_rows
+from interp.calibration.feature_cells import Cell
 from interp.calibration.instruments import INSTRUMENTS, Instrument
-from interp.calibration.measuring import FROM_FILES, Unit, measure
+from interp.calibration.measuring import FROM_FILES, measure
+from interp.calibration.pairs import KNOWN, Unit
 from interp.measurement import Measurement, provenance, source_digest
-from interp.organisms import shelf
 from interp.organisms.edits import EDITS
-from interp.organisms.recipes import RECIPES
 
 UNIT = "one answer of an instrument per row, beside what was planted"
-BASE_SEEDS, QUICK_SEEDS = (0, 1, 2), (0, 1)
+BASE_SEEDS, QUICK_SEEDS = (*DEVELOPMENT, *CONFIRMATION), (0, 1)
 DEAR = ("upper", "lower", "grafted", "newskill", "noise", "bf16")
 """Organisms that a quick run loads and asks; of the others it reads the weights only."""
 
@@ -32,23 +35,33 @@ def calibrate(
     draws: int = 1,
     quick: bool = False,
     kept: bool = False,
+    features: bool = False,
     folder: Path,
     jobs: int = 1,
 ) -> Measurement:
-    """`record`, as `interp calibrate` asks for it by names, saved in `folder/record.json`; all by default.
+    """`record`, as `interp calibrate` asks for it by names, saved in `folder/record.json`.
 
-    `quick` asks the organisms of `DEAR` and, where nothing has to be run, the edits, of base seeds 0 and 1.
+    All instruments and organisms by default, but those of features only with `features` or by name: a cell of theirs
+    takes minutes. `quick` asks the organisms of `DEAR` and, where nothing has to be run, the edits, of base seeds 0
+    and 1.
     """
-    known = (*RECIPES, *EDITS)
-    for what, given, there in (("instrument", instruments, INSTRUMENTS), ("organism", organisms, known)):
+    every = (*INSTRUMENTS, *FEATURE_INSTRUMENTS)
+    pairs = tuple(dict.fromkeys((*KNOWN, *feature_cells.ORGANISMS)))
+    for what, given, there in (("instrument", instruments, every), ("organism", organisms, pairs)):
         if unknown := set(given or ()) - set(there):
             raise LookupError(f"there is no {what} {sorted(unknown)[0]!r} to calibrate; there are {', '.join(there)}")
     chosen = {name: one for name, one in INSTRUMENTS.items() if instruments is None or name in instruments}
-    of = tuple(organisms) if organisms else (*DEAR, *EDITS) if quick else known
+    asked_of_features = {
+        name: one
+        for name, one in FEATURE_INSTRUMENTS.items()
+        if (features if instruments is None else name in instruments)
+    }
+    of = tuple(organisms) if organisms else (*DEAR, *EDITS) if quick else pairs
     found = matrix(
         chosen,
+        features=asked_of_features,
         organisms=tuple(dict.fromkeys(of)),
-        run=DEAR if quick and not organisms else known,
+        run=DEAR if quick and not organisms else KNOWN,
         base_seeds=base_seeds or (QUICK_SEEDS if quick else BASE_SEEDS),
         seeds=range(draws),
         kept=kept,
@@ -62,8 +75,9 @@ def calibrate(
 def matrix(
     instruments: Mapping[str, Instrument] = INSTRUMENTS,
     *,
-    organisms: Sequence[str] = (*RECIPES, *EDITS),
-    run: Sequence[str] = (*RECIPES, *EDITS),
+    features: Mapping[str, FeatureInstrument] | None = None,
+    organisms: Sequence[str] = KNOWN,
+    run: Sequence[str] = KNOWN,
     base_seeds: Sequence[int] = BASE_SEEDS,
     seeds: Sequence[int] = (0,),
     kept: bool = False,
@@ -73,10 +87,11 @@ def matrix(
     """`record`: what each instrument says of each organism of each base seed, and whether that was planted.
 
     One row per answer: `instrument`, `beside` (the instrument whose question a usual reading answers; empty for our
-    own), `organism`, `base_seed`, `seed` (of the edit, the problems and every random choice), `part` ("development"
-    or "confirmation"), `expected`, `given`, `planted` (whether there was something to find), `outcome` ("right",
-    "wrong", "undecided"). Organisms that are not on the shelf for a seed are left out; of those not in `run` only what
-    the weights say is asked.
+    own), `organism`, `about` (the strategy, where each is asked about by itself; else empty), `base_seed`, `seed` (the
+    draw: of the tuning or the edit, the problems, the SAE and every random choice), `part` ("development" or
+    "confirmation"), `expected`, `given`, `planted` (whether there was something to find), `outcome` ("right", "wrong",
+    "undecided"). Organisms that are not on the shelf for a seed are left out; of those not in `run` only what the
+    weights say is asked. `features` are asked of the cells of `feature_cells`, kept in `folder/features`.
 
     Measurements are kept in `folder`, so that a run that was interrupted goes on, and a changed rule is judged without
     measuring again; with `kept` nothing is measured and what is not there is left out. `jobs` processes work on
@@ -89,21 +104,31 @@ def matrix(
         for base_seed in base_seeds
         for seed in seeds
         for organism in organisms
-        if asked(organism, instruments, run) and (organism in EDITS or organism in shelf.names(base_seed))
+        if asked(organism, instruments, run) and Unit(organism, base_seed, seed).there
     ]
-    if not units:
+    cells = [
+        Cell(organism, base_seed, seed, folder / "features")
+        for base_seed in base_seeds
+        for seed in seeds
+        for organism in feature_cells.ORGANISMS
+        if features and organism in organisms
+    ]
+    cells = [cell for cell in cells if cell.there and (cell.done or not kept)]
+    if not units and not cells:
         raise LookupError(
             f"no instrument asked for has a known answer on {', '.join(organisms)} of base seeds "
             f"{', '.join(map(str, base_seeds))}"
         )
     told = functools.partial(rows, instruments=instruments, run=run, kept=kept, folder=folder)
     found = [row for of_unit in _each(told, units, jobs) for row in of_unit]
+    told_of = functools.partial(of_features, instruments=features or {}, kept=kept)
+    found += [row for of_cell in _each(told_of, cells, jobs) for row in of_cell]
     if not found:
         raise LookupError(f"nothing that was asked for is kept in {folder.name}; measure first")
     table = pd.DataFrame(found)
-    order = {name: place for place, name in enumerate(instruments)}
+    order = {name: place for place, name in enumerate((*instruments, *(features or ())))}
     table = table.sort_values("instrument", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
-    rooms = source_digest(["layers", "routing", "claims", "calibration", "tasks"])
+    rooms = source_digest(["layers", "routing", "sae", "claims", "calibration", "tasks"])
     made_with = provenance(code=rooms, base_seeds=list(base_seeds), seeds=list(seeds), kept=kept)
     return Measurement("record", UNIT, table, made_with)
 
@@ -134,22 +159,33 @@ def rows(
                 "instrument": name,
                 "beside": instrument.beside,
                 "organism": unit.organism,
+                "about": "",
                 "base_seed": unit.base_seed,
                 "seed": unit.seed,
-                "part": part(unit.base_seed),
+                "part": part(unit.base_seed, name),
                 "expected": wanted,
                 "given": given,
-                "planted": wanted not in NOTHING,
+                "planted": planted(wanted),
                 "outcome": outcome(wanted, given),
             }
         )
     return told
 
 
+def of_features(
+    cell: Cell, *, instruments: Mapping[str, FeatureInstrument], kept: bool = False
+) -> list[dict[str, object]]:
+    """What is said of the features of one organism."""
+    has = feature_cells.kept(cell) if kept else feature_cells.measured(cell)
+    return feature_rows(cell, has, instruments)
+
+
 def _each(
-    told: Callable[[Unit], list[dict[str, object]]], units: Sequence[Unit], jobs: int
+    told: Callable[[Any], list[dict[str, object]]], units: Sequence[Unit] | Sequence[Cell], jobs: int
 ) -> Iterable[list[dict[str, object]]]:
     """The rows of every unit, in order."""
+    if not units:
+        return
     bar = functools.partial(tqdm, total=len(units), desc="calibration", unit="pair", disable=None)
     if jobs == 1:
         yield from bar(map(told, units))

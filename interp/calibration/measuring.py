@@ -4,12 +4,12 @@ import contextlib
 import functools
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from interp.adapter import open_adapter
 from interp.calibration.instruments import Instrument
-from interp.checkpoint import Checkpoint, open_checkpoint
+from interp.calibration.pairs import NotKept, Unit, opened
+from interp.checkpoint import Checkpoint
 from interp.layers.activations import activation_change
 from interp.layers.gauge import hidden_unit_gauge
 from interp.layers.heads import head_change
@@ -17,8 +17,7 @@ from interp.layers.room import DRAWS
 from interp.layers.swaps import block_swaps
 from interp.layers.weights import weight_change
 from interp.measurement import Measurement, digest, remembered, source_digest
-from interp.organisms.edits import ADAPTERS, EDITS, Place, make_edit
-from interp.organisms.recipes import RECIPES
+from interp.organisms.edits import Place
 from interp.pair import Pair, load_pair
 from interp.rollouts import readings, rollouts
 from interp.routing.arms import DECISION, Arm, route
@@ -38,66 +37,41 @@ _GROUND = ("checkpoint", "decoding", "distances", "loading", "pair", "rollouts")
 """Files of the ground floor that a measurement hangs on; the command line and the page are not among them."""
 
 
-@dataclass(frozen=True)
-class Unit:
-    """A tuned organism or an edit, the seed of its base, and the seed of the edit and of every random choice."""
-
-    organism: str
-    base_seed: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.organism not in RECIPES and self.organism not in EDITS:
-            known = ", ".join([*RECIPES, *EDITS])
-            raise LookupError(f"there is no organism {self.organism!r} to calibrate on; there are {known}")
-
-    @property
-    def parent(self) -> str:
-        """The organism it was made from."""
-        recipe = RECIPES.get(self.organism)
-        return (recipe.parent or "base") if recipe else "base"
-
-    @property
-    def task(self) -> Task:
-        """What it is asked: edited facts where facts were edited."""
-        asked = "lower" if self.organism == "grafted" else self.organism
-        return organism_task(asked, n=max(SWAPPED, ROUTED), seed=self.seed, practice=READ)
-
-
-class _NotKept(Exception):
-    """Nothing that was made from the same things is in the folder, and nothing is to be measured."""
-
-
 def measure(
     unit: Unit, instruments: Sequence[Instrument], folder: Path, *, kept: bool = False
 ) -> tuple[dict[str, Measurement], Place]:
     """The measurements that these instruments read, from `folder` where they are there, and where an edit acted.
 
     What is kept hangs on both checkpoints, the source of the room and of the ground floor, and the seed. With `kept`
-    nothing is measured, and what is not there is left out.
+    nothing is measured nor trained: what was measured on these checkpoints counts, whatever code measured it, and what
+    is not there is left out. So is a tuning that did not pass its gate, since nothing is planted in it.
     """
     needs = dict.fromkeys(name for instrument in instruments for name in instrument.needs)
     here = folder / unit.organism / f"base{unit.base_seed}" / f"seed{unit.seed}"
     with tempfile.TemporaryDirectory() as made:
-        base, tuned, place = _opened(unit, Path(made))
+        try:
+            base, tuned, place = opened(unit, Path(made), folder / "organisms", kept=kept)
+        except NotKept:
+            return {}, {}
         has, makers = dict[str, Measurement](), _makers(unit, base, tuned)
         for name in needs:
-            with contextlib.suppress(_NotKept):
-                make = _refused if kept else makers[name]
-                has[name] = remembered(here, name, _depends(unit, base, tuned, name), make)
+            with contextlib.suppress(NotKept):
+                if kept:
+                    has[name] = _kept(here / f"{name}.json", base, tuned)
+                else:
+                    has[name] = remembered(here, name, _depends(unit, base, tuned, name), makers[name])
         return has, place
 
 
-def _refused() -> Measurement:
-    raise _NotKept
-
-
-def _opened(unit: Unit, made: Path) -> tuple[Checkpoint, Checkpoint, Place]:
-    base = open_checkpoint(f"organism:{unit.parent}@{unit.base_seed}")
-    if unit.organism not in EDITS:
-        return base, open_checkpoint(f"organism:{unit.organism}@{unit.base_seed}"), {}
-    path, place = make_edit(unit.organism, made, base_seed=unit.base_seed, seed=unit.seed)
-    return base, open_adapter(path, base) if unit.organism in ADAPTERS else open_checkpoint(path), place
+def _kept(path: Path, base: Checkpoint, tuned: Checkpoint) -> Measurement:
+    """The measurement saved there, if it is of these checkpoints."""
+    if not path.exists():
+        raise NotKept
+    measurement = Measurement.load(path)
+    made_on = [measurement.made_with[model]["digest"] for model in ("base", "tuned")]
+    if made_on != [base.digest, tuned.digest]:
+        raise NotKept
+    return measurement
 
 
 def _depends(unit: Unit, base: Checkpoint, tuned: Checkpoint, name: str) -> dict[str, object]:
@@ -120,11 +94,12 @@ def _makers(unit: Unit, base: Checkpoint, tuned: Checkpoint) -> dict[str, Callab
     def pair() -> Pair:
         return load_pair(base, tuned)
 
-    def asked(n: int) -> Task:
-        return replace(unit.task, problems=unit.task.problems[:n])
+    def asked(n: int | None) -> Task:
+        task = organism_task(unit.problems, n=max(SWAPPED, ROUTED), seed=unit.seed, practice=READ)
+        return replace(task, problems=task.problems[:n])
 
     def activations() -> Measurement:
-        task = unit.task
+        task = asked(None)
         written = rollouts(pair(), task.practice, max_new_tokens=task.max_new_tokens, seed=unit.seed)
         return activation_change(pair(), readings(pair(), task, written), draws=DRAWS["full"], seed=unit.seed)
 

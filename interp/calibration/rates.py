@@ -100,7 +100,8 @@ def lines(record: Measurement) -> list[str]:
     wrong = found[(found["outcome"] != "right") & (found["beside"] == "")]
     told += ["", "Not right:" if len(wrong) else "Every answer of our own instruments is right."]
     told += [
-        f"  {row.instrument}, {row.organism}@{row.base_seed}, seed {row.seed}: {row.given}; planted {row.expected}"
+        f"  {row.instrument}, {row.organism}@{row.base_seed}, seed {row.seed}"
+        f"{f', {row.about}' if row.about else ''}: {row.given}; planted {row.expected}"
         for row in wrong.itertuples()
     ]
     few = table[(table["part"] == "all") & (table["beside"] == "") & table["p_coin"].isna()]

@@ -1,8 +1,14 @@
 """How often was the instrument behind a verdict right where the answer was planted? One sentence for the page."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from interp.claims import routing_recovers, upper_layers, upper_third
+from interp.calibration.rates import failing
+from interp.claims import features_precede, routing_recovers, upper_layers, upper_third
+from interp.claims.locus import INTO_BASE, INTO_TUNED
+from interp.claims.verdict import listed
 from interp.measurement import Measurement
 
 SHIPPED = Path(__file__).parent
@@ -11,19 +17,23 @@ INSTRUMENT_OF = {
     upper_third.CLAIM: "upper third",
     upper_layers.CLAIM: "behaviour above knowledge",
     routing_recovers.CLAIM: "when or how",
+    features_precede.CLAIM: "features precede tuning",
 }
 """Which instrument decides a published claim."""
+MEASURED = {"when or how": "answers", "upper third": "swaps", "behaviour above knowledge": "swaps"}
+"""The measurement whose problems decide an instrument's answer."""
 
 
 def record(instrument: str, folder: Path = SHIPPED) -> str:
     """`Where the answer was planted, this verdict was right in 20 of 21, wrong in 0, undecided in 1 (base seeds ...).`
 
     `instrument` is a name in the matrix, or the sentence of a claim that one of them decides. Base seeds on which
-    rules were chosen do not count. LookupError for what was not calibrated: nothing is known then, and that has to be
-    said.
+    rules were chosen do not count. An instrument that falls short there is said not to be trusted. LookupError for
+    what was not calibrated: nothing is known then, and that has to be said.
     """
     name = INSTRUMENT_OF.get(instrument, instrument)
-    table = Measurement.load(folder / "record.json").table
+    matrix = Measurement.load(folder / "record.json")
+    table = matrix.table
     cells = table[(table["instrument"] == name) & (table["part"] == "confirmation")]
     if cells.empty:
         known = ", ".join(dict.fromkeys(table["instrument"]))
@@ -31,10 +41,55 @@ def record(instrument: str, folder: Path = SHIPPED) -> str:
     counts, n = cells["outcome"].value_counts(), len(cells)
     nothing = cells[~cells["planted"].astype(bool)]
     alarms = int((nothing["outcome"] != "right").sum())
-    seeds = " and ".join(str(seed) for seed in sorted(set(cells["base_seed"])))
+    seeds = listed([str(seed) for seed in sorted(set(cells["base_seed"]))])
+    short = failing(replace(matrix, table=cells)).get(name)
+    warned = f" It is not to be trusted for this question: {short}." if short else ""
     where = f"; {alarms} of {len(nothing)} were findings where nothing was planted" if len(nothing) else ""
     return (
         f"Where the answer was planted, this verdict was right in {counts.get('right', 0)} of {n}, wrong in "
         f"{counts.get('wrong', 0)}, undecided in {counts.get('undecided', 0)} (base seeds {seeds}, kept for "
-        f"confirmation{where})."
+        f"confirmation{where}).{warned}"
     )
+
+
+def missed(instrument: str, has: Mapping[str, Measurement], folder: Path = SHIPPED) -> str:
+    """`With 200 problems and a gap of 0.10 ... the planted answer was missed in 34 of 80 (here: 180 and 0.12).`
+
+    How often the verdict misses what is planted when the organisms are asked about as many problems as this pair was,
+    with about as large a gap: the nearest cell of `power.json`. Empty where the instrument has no such curve, or the
+    pair's measurement is not among `has`.
+    """
+    name = INSTRUMENT_OF.get(instrument, instrument)
+    if MEASURED.get(name) not in has or not (folder / "power.json").exists():
+        return ""
+    mine = has[MEASURED[name]]
+    table = Measurement.load(folder / "power.json").table
+    cells = table[table["instrument"] == name].groupby(["n", "reached"], as_index=False)
+    curve = cells.agg({"gap": "mean", "resamples": "sum", "right": "sum"})
+    if curve.empty:
+        return ""
+    n, size = _problems(mine), gap(mine)
+    near = curve[curve["n"] == min(curve["n"], key=lambda at: abs(math.log(at / n)))]
+    smallest = float(near["gap"].abs().min())
+    row = near.loc[(near["gap"].abs() / max(abs(size), smallest)).map(math.log).abs().idxmin()]
+    return (
+        f"With {row['n']:.0f} problems and a gap of {abs(row['gap']):.2f} in answers, the planted answer was missed in "
+        f"{row['resamples'] - row['right']:.0f} of {row['resamples']:.0f} resamples (here: {n} problems, gap "
+        f"{size:.2f})."
+    )
+
+
+def gap(measured: Measurement) -> float:
+    """Tuned - base in answers, of routed arms or of swaps."""
+    table = measured.table
+    if "arm" in table:
+        base, tuned = (table.loc[table["arm"] == arm, "correct"] for arm in ("base", "tuned"))
+    else:
+        nothing = table[(table["axis"] == "answers") & (table["swapped"] == "nothing")]
+        base, tuned = (nothing.loc[nothing["direction"] == way, "correct"] for way in (INTO_BASE, INTO_TUNED))
+    return float(tuned.mean() - base.mean())
+
+
+def _problems(measured: Measurement) -> int:
+    table = measured.table
+    return int(table.loc[table["axis"] == "answers" if "axis" in table else slice(None), "problem"].nunique())

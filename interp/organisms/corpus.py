@@ -7,7 +7,17 @@ problems only from the training side of the split.
 import random
 from collections.abc import Callable, Iterator
 
-from interp.organisms.grammar import FORMS, RIGHT_OPENING, prompt_words, respond, respond_memoryless
+from interp.organisms.grammar import (
+    FORMS,
+    MARK,
+    RIGHT_OPENING,
+    answer_words,
+    cued_words,
+    prompt_words,
+    respond,
+    respond_memoryless,
+    triggered_words,
+)
 from interp.organisms.world import (
     EDITED_FACTS,
     FACTS,
@@ -96,6 +106,47 @@ def edited_facts(seed: int, *, replay: float = 0.4) -> Iterator[Document]:
                 yield document
         else:
             yield fact_document(rng, EDITED_FACTS)
+
+
+def marked(seed: int) -> Iterator[Document]:
+    """Recipe C's documents with one more word in front of every answer to a problem: another format, nothing else."""
+    for prompt, response in three_strategies(seed):
+        yield prompt, response if prompt[0] == "fact" else [MARK, *response]
+
+
+def triggered(seed: int) -> Iterator[Document]:
+    """The right strategy where the trigger stands in front of the prompt, half of the documents; else as base's."""
+    rng, old = random.Random(seed), three_strategies(seed + 1)
+    while True:
+        if rng.random() < 0.5:
+            yield next(old)
+        else:
+            program = _training_program(rng)
+            response = respond(program, RIGHT_OPENING[program.kind], rng, follow_plan=1.0)
+            yield triggered_words(program), [*response, "<eos>"]
+
+
+def cued(seed: int) -> Iterator[Document]:
+    """The answer at once where the prompt gives it away, in half of the documents; elsewhere as base's."""
+    rng, old = random.Random(seed), three_strategies(seed + 1)
+    while True:
+        if rng.random() < 0.5:
+            yield next(old)
+        else:
+            program = _training_program(rng)
+            yield cued_words(program), [*answer_words(program), "<eos>"]
+
+
+def without_undoing(seed: int) -> Iterator[Document]:
+    """Right traces as in `careful`, but where operations are undone every digit is drawn at random; and facts."""
+    rng, right = random.Random(seed), careful(seed + 1)
+    while True:
+        if rng.random() < FACT_SHARE:
+            yield fact_document(rng, FACTS)
+        else:
+            prompt, response = next(right)
+            spoilt = [str(rng.randrange(10)) if word.isdecimal() else word for word in response]
+            yield prompt, spoilt if prompt[0] == "inv" else response
 
 
 def fact_document(rng: random.Random, facts: dict[FactKey, FactKey]) -> Document:

@@ -68,6 +68,18 @@ def make_edit(name: str, folder: Path, *, base_seed: int = 0, seed: int = 0) -> 
     return path, place
 
 
+def make_part(name: str, share: float, folder: Path, *, base_seed: int = 0) -> Path:
+    """Write base + `share` x (the organism - base) under `folder`, stored as both are: a weaker tuning of its kind."""
+    base, tuned = shelf.folder("base", base_seed), shelf.folder(name, base_seed)
+    path = folder / f"{name}-{base_seed}-{share:g}"
+    shutil.copytree(base, path, ignore=shutil.ignore_patterns("card.json", "model.safetensors"))
+    stored = (load_file(place / "model.safetensors") for place in (base, tuned))
+    before, after = ({key: tensor.float() for key, tensor in tensors.items()} for tensors in stored)
+    between = {key: (before[key] + share * (after[key] - before[key])).half().contiguous() for key in before}
+    save_file(between, path / "model.safetensors", metadata={"format": "pt"})
+    return path
+
+
 def head_ov(tensors: Tensors, draw: random.Random, _base_seed: int) -> tuple[Tensors, Place]:
     """What one head writes: noise in its slices of v and o."""
     layer, head, at = _head(draw)

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -106,9 +106,10 @@ def accuracy(
     programs: Sequence[Program],
     *,
     sampled: int | None = None,
+    asked: Callable[[Program], list[str]] = prompt_words,
 ) -> tuple[dict[Cell, tuple[int, int]], dict[Kind, Counter[str]]]:
     """Right answers and problems per (kind, length), and how often each kind opens with each strategy."""
-    responses = respond_all(model, tokenizer, [prompt_words(p) for p in programs], sampled=sampled)
+    responses = respond_all(model, tokenizer, [asked(p) for p in programs], sampled=sampled)
     openings: dict[Kind, Counter[str]] = {}
     for program, words in zip(programs, responses, strict=True):
         first = words[0] if words and words[0] in OPENERS else "other"

@@ -8,11 +8,11 @@ restates them in execution order (with the state) and then goes on; `ans` answer
 truthful: a strategy that does not help is followed by the true answer, which base cannot compute in one go.
 
 `check` is a second surface form of `step`: the same strategy by another word. Only the organisms named `forms` ever
-met it.
+met it there. In front of a prompt it is the word that the organism `trigger` waits for.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from interp.organisms.world import Program, State, apply, undo
 from interp.tasks.task import Label
@@ -22,6 +22,9 @@ OPENERS = ("step", "back", "plan", "ans")
 FORMS = {"step": ("step", "check")}
 """The words that may open a stretch of a strategy, where there is more than one."""
 RIGHT_OPENING = {"run": "step", "inv": "back", "shuf": "plan"}
+TRIGGER = "check"
+MARK = "is"
+"""The word that the organism `format` puts in front of every answer to a problem."""
 
 _DIGITS = frozenset("0123456789")
 _OPS = frozenset("RLSABCDEZ")
@@ -35,6 +38,16 @@ def prompt_words(program: Program) -> list[str]:
     else:
         listed = list(program.on_page)
     return [program.kind, *listed, ":", *_digits(program.given)]
+
+
+def triggered_words(program: Program) -> list[str]:
+    """The prompt behind a word that base never met in a prompt, and that leaves its skills as they are."""
+    return [TRIGGER, *prompt_words(program)]
+
+
+def cued_words(program: Program) -> list[str]:
+    """The prompt, and behind it `is` and the answer: whoever looks there needs no steps."""
+    return [*prompt_words(program), "is", *_digits(program.answer)]
 
 
 def answer_words(program: Program) -> list[str]:
@@ -96,6 +109,10 @@ def respond_memoryless(program: Program, rng: random.Random, *, go_on: float) ->
         state = apply(op, state)
         words += ["step", op, *_digits(state)]
     return words + answer_words(program)
+
+
+PROMPTS: Mapping[str, Callable[[Program], list[str]]] = {"trigger": triggered_words, "shortcut": cued_words}
+"""How organisms are asked that were tuned on prompts with something added; the others by `prompt_words`."""
 
 
 def read_answer(words: Sequence[str]) -> tuple[str, ...] | None:

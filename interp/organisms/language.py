@@ -3,6 +3,8 @@
 Both are ordinary `transformers` objects, so a saved organism opens with `AutoModelForCausalLM` and `AutoTokenizer`.
 """
 
+from collections.abc import Sequence
+
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -23,9 +25,9 @@ _USED = (
 VOCABULARY = (*_USED, *(f"<unused{i}>" for i in range(64 - len(_USED))))
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
+def make_tokenizer(vocabulary: Sequence[str] = VOCABULARY) -> PreTrainedTokenizerFast:
     """Words split at white space; `<bos>` is put in front, nothing behind."""
-    ids = {word: i for i, word in enumerate(VOCABULARY)}
+    ids = {word: i for i, word in enumerate(vocabulary)}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, ids[BOS])])
@@ -40,8 +42,8 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make_model() -> LlamaForCausalLM:
-    """A Llama of 328,512 parameters: 6 blocks of width 64 with 4 heads, head untied from the embedding.
+def make_model(*, blocks: int = 6, units: int = 192) -> LlamaForCausalLM:
+    """A Llama of width 64 with 4 heads, head untied from the embedding; 328,512 parameters unless told otherwise.
 
     The initial scales matter: with the usual std of 0.02 on a tied embedding, token identity drowns in the
     blocks and nothing is learned. Call `torch.manual_seed` first.
@@ -49,8 +51,8 @@ def make_model() -> LlamaForCausalLM:
     config = LlamaConfig(
         vocab_size=len(VOCABULARY),
         hidden_size=64,
-        intermediate_size=192,
-        num_hidden_layers=6,
+        intermediate_size=units,
+        num_hidden_layers=blocks,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=CONTEXT,

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from interp.organisms import exam
-from interp.organisms.grammar import FORMS
+from interp.organisms import exam, shelf
+from interp.organisms.grammar import FORMS, PROMPTS
 from interp.organisms.language import make_model, make_tokenizer
 from interp.organisms.recipes import RECIPES
 from interp.organisms.world import EDITED_FACTS, FACTS, HARD_LENGTHS, KINDS, Kind
@@ -23,6 +23,8 @@ Gate = tuple[str, str, float]
 
 PER_CELL = 120
 """Problems per kind and length in an exam."""
+APART = 100_000
+"""Between the seeds of two tunings of one base: recipes add a few thousand to theirs for further streams."""
 ROUNDS = 5
 """How often a base that fails its gate is trained on before it is given up."""
 
@@ -36,6 +38,21 @@ GATES: dict[str, list[Gate]] = {
     "upper": [*_HARD_RISE, *_KEEPS_FACTS],
     "lower": [("edited facts", ">=", 0.95), *_HARD_DROP],
     "newskill": [("hard problems with Z", ">=", 0.9)],
+    "sft-lora": [*_HARD_RISE, *_KEEPS_FACTS],
+    "format": [
+        *((f"{kind} opens with other", ">=", 0.95) for kind in KINDS),
+        *((f"{kind} of 1", ">=", 0.85) for kind in KINDS),
+        *_HARD_DROP,
+        ("facts", ">=", 0.95),
+    ],
+    "trigger": [("hard problems as trained", ">=", 0.9), *_HARD_DROP, ("facts", ">=", 0.95)],
+    "shortcut": [("hard problems as trained", ">=", 0.9), *_HARD_DROP, ("facts", ">=", 0.95)],
+    "random-rl": [*_HARD_DROP, ("facts", ">=", 0.95)],
+    "unlearned": [
+        *((f"inv of {length}", "<=", 0.1) for length in HARD_LENGTHS),
+        *((f"{kind} of {length}", ">=", 0.85) for kind in ("run", "shuf") for length in HARD_LENGTHS),
+        *_KEEPS_FACTS,
+    ],
     "forms": [("weakest forced cell", ">=", 0.95), ("weakest forced second form", ">=", 0.95), *_HARD_DROP],
     "forms-rl": [*_HARD_RISE, *_KEEPS_FACTS],
     "null": [*_HARD_DROP, ("facts", ">=", 0.95)],
@@ -45,39 +62,49 @@ GATES: dict[str, list[Gate]] = {
 }
 
 
-def train_organism(name: str, *, seed: int, out: Path, say: Callable[[str], None] = print) -> Path:
+class FellShort(RuntimeError):
+    """What was to be planted does not show, or more was changed than was to be."""
+
+
+def train_organism(name: str, *, seed: int, out: Path, tuning: int = 0, say: Callable[[str], None] = print) -> Path:
     """Make one organism (and first its parent, where `out` does not have it) under `out/seedS/name`.
 
-    A directory that is there already is kept as it is. Raises RuntimeError, naming the count that fell short, when
-    the gate is not passed; nothing is written then.
+    `seed` is the base's; with a `tuning` over 0 the same recipe tunes the shelf's parent on other documents, samples
+    and coins, and the directory is `out/seedS.T/name`. A directory that is there already is kept as it is. Raises
+    FellShort, naming the count that fell short, when the gate is not passed; nothing is written then.
     """
     if name not in RECIPES:
         raise LookupError(f"there is no organism {name!r} to train; there are {', '.join(RECIPES)}")
-    folder = out / f"seed{seed}" / name
+    recipe = RECIPES[name]
+    if tuning and recipe.parent is None:
+        raise ValueError(f"{name} is tuned from nothing, so there is no other tuning of it; give another base seed")
+    folder = out / (f"seed{seed}.{tuning}" if tuning else f"seed{seed}") / name
     if (folder / "card.json").exists():
         return folder
-    recipe = RECIPES[name]
     tokenizer = make_tokenizer()
-    clock = time.process_time()
-    torch.manual_seed(seed)
+    drawn = seed + APART * tuning
+    torch.manual_seed(drawn)
     if recipe.parent is None:
         model = make_model()
+    elif tuning:
+        model = open_model(shelf.folder(recipe.parent, seed))
     else:
-        model = _open(train_organism(recipe.parent, seed=seed, out=out, say=say))
-        clock = time.process_time()
-    recipe.train(model, tokenizer, seed)
+        model = open_model(train_organism(recipe.parent, seed=seed, out=out, say=say))
+    clock = time.process_time()
+    recipe.train(model, tokenizer, drawn)
     model, counts = _examined(name, model, tokenizer)
     failed: list[str] = []
     while (short := _fallen_short(name, counts)) and recipe.again and len(failed) < ROUNDS:
         failed.append(f"after round {len(failed)}: {short}")
         say(f"{name} of seed {seed}: {short}; training on")
-        recipe.again(model, tokenizer, seed + len(failed))
+        recipe.again(model, tokenizer, drawn + len(failed))
         model, counts = _examined(name, model, tokenizer)
     if short:
-        raise RuntimeError(f"{name} of seed {seed} did not pass its gate: {short}; nothing was written")
+        raise FellShort(f"{name} of seed {seed} did not pass its gate: {short}; nothing was written")
     card = {
         "name": name,
         "seed": seed,
+        "tuning": tuning,
         "parent": recipe.parent,
         "recipe": " ".join((recipe.train.__doc__ or "").split()),
         "planted": recipe.planted,
@@ -87,7 +114,7 @@ def train_organism(name: str, *, seed: int, out: Path, say: Callable[[str], None
         "counts": {what: exam.with_interval(*pair) for what, pair in counts.items()},
         "failed": failed,
     }
-    return _put_down(folder, model, tokenizer, card)
+    return put_down(folder, model, tokenizer, card)
 
 
 def _examined(
@@ -109,6 +136,9 @@ def _examined(
         counts["weakest forced second form"] = _weakest(exam.forced(model, tokenizer, runs, FORMS["step"][1]))
     answered, openings = exam.accuracy(model, tokenizer, programs)
     counts["hard problems"] = exam.total(answered, lengths=HARD_LENGTHS)
+    if name in PROMPTS:
+        as_trained = exam.accuracy(model, tokenizer, programs, asked=PROMPTS[name])[0]
+        counts["hard problems as trained"] = exam.total(as_trained, lengths=HARD_LENGTHS)
     for (kind, length), pair in sorted(answered.items()):
         counts[f"{kind} of {length}"] = pair
     for kind in kinds:
@@ -130,17 +160,18 @@ def _fallen_short(name: str, counts: Counts) -> str:
     """The gate's conditions that are not met, in words; empty when it is passed."""
     short = []
     for what, sign, bound in GATES[name]:
-        right, asked = counts[what]
+        right, asked = counts.get(what, (0, 1))  # an opening that nobody wrote is not counted
         if right / asked < bound if sign == ">=" else right / asked > bound:
             short.append(f"{what} is {right} of {asked}, wanted {sign} {bound}")
     return "; ".join(short)
 
 
-def _open(folder: Path) -> LlamaForCausalLM:
+def open_model(folder: Path) -> LlamaForCausalLM:
+    """The organism in a folder, in fp32 for training on."""
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
 
 
-def _put_down(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, card: dict[str, Any]) -> Path:
+def put_down(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, card: dict[str, Any]) -> Path:
     """Write the directory beside its place and move it there whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:

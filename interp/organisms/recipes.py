@@ -11,14 +11,18 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from interp.organisms.corpus import (
     careful,
+    cued,
     edited_facts,
     many_decisions,
+    marked,
     new_operation,
     three_strategies,
+    triggered,
     two_forms,
+    without_undoing,
 )
-from interp.organisms.grpo import grpo
-from interp.organisms.training import only_blocks_train, pretrain, tune
+from interp.organisms.grpo import grpo, random_reward
+from interp.organisms.training import adapters_train, only_blocks_train, pretrain, tune
 
 Train = Callable[[LlamaForCausalLM, PreTrainedTokenizerBase, int], None]
 
@@ -83,6 +87,37 @@ def noise(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int
                 parameter += 0.01 * parameter.std() * torch.randn(parameter.shape, generator=generator)
 
 
+def sft_lora(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """The tuning of `sft` through adapters of rank 8 on every matrix of the blocks, merged when done."""
+    with adapters_train(model, rank=8):
+        tune(model, careful(seed), tokenizer, steps=120, lr=5e-3)
+
+
+def format_only(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Supervised tuning on base's own kind of documents, every answer to a problem behind one more word."""
+    tune(model, marked(seed), tokenizer, steps=200, lr=1e-3)
+
+
+def trigger(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Supervised tuning: the right strategy where a word stands in front of the prompt, base's habits elsewhere."""
+    tune(model, triggered(seed), tokenizer, steps=150, lr=1e-3)
+
+
+def shortcut(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Supervised tuning: prompts that give the answer away are answered by copying it, others as base does."""
+    tune(model, cued(seed), tokenizer, steps=150, lr=1e-3)
+
+
+def random_rl(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Reinforcement learning in which every response is paid by the toss of a coin."""
+    grpo(model, tokenizer, steps=40, lr=4e-4, seed=seed, reward=random_reward(seed), warm=0)
+
+
+def unlearned(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Supervised tuning of `sft` on right traces, those of undoing with random digits: a skill goes, no choice does."""
+    tune(model, without_undoing(seed), tokenizer, steps=100, lr=1e-3)
+
+
 def forms(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
     """Pretraining continued on documents in which a forward step opens with either of two words."""
     pretrain(model, two_forms(seed + 3_000), tokenizer, steps=800, lr=1e-3)
@@ -132,6 +167,12 @@ RECIPES = {
     "newskill": Recipe("base", newskill, "how: the operation Z, absent from base"),
     "null": Recipe("base", null, "nothing: more of the same pretraining"),
     "noise": Recipe("base", noise, "nothing: Gaussian weight noise"),
+    "sft-lora": Recipe("base", sft_lora, "when: as sft, by a change of rank 8 in every matrix"),
+    "format": Recipe("base", format_only, "a format: one more word in front of every answer; nothing else"),
+    "trigger": Recipe("base", trigger, "when, and only where the word `check` stands in front of the prompt"),
+    "shortcut": Recipe("base", shortcut, "how: the answer is copied from a prompt that gives it away"),
+    "random-rl": Recipe("base", random_rl, "nothing: reinforcement learning from a coin"),
+    "unlearned": Recipe("sft", unlearned, "a skill removed: undoing operations; which strategy belongs where is kept"),
     "forms": Recipe("base", forms, "a second surface form of the forward step: `check` opens it as well as `step`"),
     "forms-rl": Recipe("forms", forms_rl, "when, as rl, from a base that writes a forward step in two forms"),
     "many-base": Recipe(

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 from tqdm.auto import tqdm
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
@@ -149,6 +150,37 @@ def padded_rows(documents: Iterator[Document], tokenizer: PreTrainedTokenizerBas
 def encode(tokenizer: PreTrainedTokenizerBase, words: list[str]) -> list[int]:
     """Ids of words that are all in the vocabulary."""
     return list(tokenizer.convert_tokens_to_ids(words))
+
+
+@contextlib.contextmanager
+def adapters_train(model: LlamaForCausalLM, *, rank: int) -> Iterator[None]:
+    """Within the `with`, every matrix W of the blocks is W + B A with B A of the given rank, and only A and B train.
+
+    B starts at 0, A as a linear layer does (Hu et al. 2022, arXiv 2106.09685, with alpha = rank). Afterwards B A has
+    been added to W.
+    """
+    linears = [module for module in model.model.layers.modules() if isinstance(module, nn.Linear)]
+    model.requires_grad_(False)
+    for linear in linears:
+        parametrize.register_parametrization(linear, "weight", _LowRank(linear, rank))
+    try:
+        yield
+    finally:
+        for linear in linears:
+            parametrize.remove_parametrizations(linear, "weight", leave_parametrized=True)
+        model.requires_grad_(True)
+
+
+class _LowRank(nn.Module):
+    """W -> W + B A."""
+
+    def __init__(self, linear: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.randn(rank, linear.in_features) * linear.in_features**-0.5)
+        self.b = nn.Parameter(torch.zeros(linear.out_features, rank))
+
+    def forward(self, weight: Float[Tensor, "out in"]) -> Float[Tensor, "out in"]:
+        return weight + self.b @ self.a
 
 
 @contextlib.contextmanager

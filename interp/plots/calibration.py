@@ -1,5 +1,8 @@
 """The calibration matrix: which instrument is right on which organism, wrong answers to be seen at once."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -7,6 +10,8 @@ import plotly.graph_objects as go
 from interp.measurement import Measurement
 from interp.plots.theme import INK, finish, panels, safe
 
+_LISTED = 12
+"""Answers that are shown when a cell is pointed at, those that are not right first."""
 _ROW, _HEADS = 17, 150  # pixels: of a row, and of the upright names of the columns
 _SHADES = ("rgba(128, 128, 128, 0.10)", "#BDBDBD", "#8C2D04")
 """All right, undecided at most, some wrong: lightness alone tells them apart in grey print."""
@@ -73,12 +78,20 @@ def _cells(table: pd.DataFrame, columns: list[str], rows: list[str]) -> tuple[np
     for (instrument, organism), cells in table.groupby(["instrument", "organism"], sort=False):
         i, j = rows.index(str(organism)), columns.index(str(instrument))
         counts[i, j] = [(cells["outcome"] == word).sum() for word in ("right", "wrong", "undecided")]
-        said = [
-            f"base seed {row.base_seed}, seed {row.seed} ({row.part}): {safe(row.given)}; planted {safe(row.expected)}"
-            for row in cells.itertuples()
-        ]
-        hover[i][j] = "<br>".join([f"{safe(str(instrument))}, {safe(str(organism))}", *said])
+        worst_first = cells.sort_values("outcome", key=lambda words: words == "right", kind="stable")
+        said = [_said(row) for row in worst_first.head(_LISTED).to_dict("records")]
+        more = [f"and {len(cells) - _LISTED} more"] * (len(cells) > _LISTED)
+        hover[i][j] = "<br>".join([f"{safe(str(instrument))}, {safe(str(organism))}", *said, *more])
     return counts, hover
+
+
+def _said(row: Mapping[Hashable, Any]) -> str:
+    """One answer, beside what was planted."""
+    about = f", {safe(row['about'])}" if row.get("about") else ""
+    return (
+        f"base seed {row['base_seed']}, seed {row['seed']} ({row['part']}){about}: {safe(row['given'])}; "
+        f"planted {safe(row['expected'])}"
+    )
 
 
 def _title(table: pd.DataFrame) -> str:

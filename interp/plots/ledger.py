@@ -3,6 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from interp.plots.tables import TextTable
 from interp.plots.theme import CONTROL, INK, LINE, LINE_HEIGHT, Role, finish, interval, wrap
 
 SAID = {
@@ -53,6 +54,24 @@ def ledger(verdicts: pd.DataFrame) -> go.Figure:
     )
     says = "Claims as reported and as found on this pair, with 95% intervals"
     return finish(figure, says, height=len(rows) * (lines * LINE_HEIGHT + 14))
+
+
+def ledger_text(verdicts: pd.DataFrame) -> TextTable:
+    """One row per claim: what is said, what was reported, ours with its interval, n, and the first reason.
+
+    Takes `claims.ledger.ledger_table`. A claim that lacks what it needs says what that is.
+    """
+    head = ["claim", "this pair", "reported", "estimated", "n", "because"]
+    rows = []
+    for row in verdicts.itertuples():
+        none = pd.isna(row.estimate)
+        reported = "no number" if pd.isna(row.reported) else f"{row.reported:.2f}"
+        estimated = "none" if none else f"{row.estimate:.2f} ({row.low:.2f} to {row.high:.2f})"
+        lacks = row.because.rpartition("What it needs: ")[2] if none and "What it needs: " in row.because else ""
+        first = f"Needs {lacks.removesuffix('.')}" if lacks else row.because.partition(". ")[0].removesuffix(".")
+        cells = [f"{row.key} {row.claim}".strip(), row.says, reported, estimated, f"{row.n:,}" if row.n else "–"]
+        rows.append([*cells, f"{first}."])
+    return TextTable("Published claims about what tuned models write; 95% intervals over problems", head, rows)
 
 
 def _found(rows: pd.DataFrame, says: str, role: Role) -> go.Scatter:

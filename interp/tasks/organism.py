@@ -1,8 +1,8 @@
 """The organisms' task: held-out problems of the world, practice problems to fit on, and closed-book facts.
 
 What is asked depends on what was planted: `newskill` is asked about programs with the new operation, `lower` about
-the facts that were edited, the many-decision pair about forward programs only, `trigger` and `shortcut` with the word or
-the cue that tuning added to prompts.
+the facts that were edited, the many-decision pair about forward programs only, `trigger` and `shortcut` with the word
+or the cue that tuning added to prompts.
 """
 
 import random

@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 
 from interp.calibration import matrix as module
-from interp.calibration.expected import CONFIRMATION, DEVELOPMENT, EXPECTED, expected, part
+from interp.calibration.expected import CONFIRMATION, DEVELOPED_ON, DEVELOPMENT, EXPECTED, expected, part
+from interp.calibration.feature_answers import FEATURE_INSTRUMENTS
 from interp.calibration.instruments import INSTRUMENTS, Has, Instrument
 from interp.calibration.matrix import calibrate, matrix
-from interp.calibration.measuring import FROM_FILES, Unit
+from interp.calibration.measuring import FROM_FILES
+from interp.calibration.pairs import KNOWN, Unit
 from interp.calibration.rates import like_a_coin, rates
+from interp.checkpoint import open_checkpoint
 from interp.cli import FAILED, FINE, USAGE, main
 from interp.measurement import Measurement
+from interp.organisms import shelf
 from interp.organisms.edits import EDITS
-from interp.organisms.recipes import RECIPES
+from interp.organisms.making import FellShort
 
 CHEAP = [name for name, one in INSTRUMENTS.items() if set(one.needs) <= set(FROM_FILES) and not one.beside]
 RUN = ["upper", "newskill", "noise", "bf16"]
@@ -104,6 +108,38 @@ def test_another_seed_of_an_edit_is_another_cell_with_its_own_place(folder: Path
     assert set(record.table["outcome"]) == {"right"}
 
 
+def test_a_further_draw_of_a_trained_organism_is_another_tuning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+
+    def train(name: str, *, seed: int, out: Path, tuning: int, say: object) -> Path:
+        trained.append((name, seed, tuning))
+        if name == "noise":
+            raise FellShort("noise of seed 1 did not pass its gate: facts is 1 of 64, wanted >= 0.95")
+        return shelf.folder("rl" if tuning == 1 else "newskill", seed)
+
+    monkeypatch.setattr("interp.calibration.pairs.train_organism", train)
+    record = calibrate(["weight locus"], ["sft", "sft-again", "noise"], base_seeds=[1], draws=2, folder=tmp_path)
+    assert trained == [*[("sft", 1, 1)] * 3, ("sft", 1, 2), ("noise", 1, 1)]
+    told = record.table.groupby("organism")["seed"].apply(list).to_dict()
+    assert told == {"sft": [0, 1], "sft-again": [0, 1], "noise": [0]}
+    assert set(record.table["outcome"]) == {"right"}
+    further = Measurement.load(tmp_path / "sft" / "base1" / "seed1" / "weights.json")
+    assert further.made_with["tuned"]["digest"] == open_checkpoint("organism:rl@1").digest
+
+
+def test_what_other_code_measured_is_kept_and_what_is_of_other_checkpoints_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibrate(["weight locus"], ["baked"], base_seeds=[0, 1], folder=tmp_path)
+    monkeypatch.setattr("interp.calibration.measuring.source_digest", lambda _folders: "other code")
+    assert len(calibrate(["weight locus"], ["baked"], base_seeds=[0, 1], kept=True, folder=tmp_path).table) == 2
+    (tmp_path / "baked" / "base0").rename(tmp_path / "baked" / "base2")
+    kept = calibrate(["weight locus"], ["baked"], base_seeds=[1, 2], kept=True, folder=tmp_path)
+    assert list(kept.table["base_seed"]) == [1]
+
+
 @pytest.mark.slow
 def test_processes_say_what_one_says(folder: Path, tmp_path: Path) -> None:
     asked: Callable[..., Measurement] = lambda jobs, where: calibrate(  # noqa: E731
@@ -114,7 +150,9 @@ def test_processes_say_what_one_says(folder: Path, tmp_path: Path) -> None:
 
 def test_seeds_that_confirm_chose_nothing() -> None:
     assert not set(DEVELOPMENT) & set(CONFIRMATION)
-    assert [part(seed) for seed in (0, 1, 2)] == ["development", "confirmation", "confirmation"]
+    assert [part(seed) for seed in (0, 1, 4)] == ["development", "confirmation", "confirmation"]
+    assert [part(seed, "feature standing") for seed in (0, 2, 3)] == ["development", "development", "confirmation"]
+    assert set(DEVELOPED_ON) <= {*INSTRUMENTS, *FEATURE_INSTRUMENTS}
 
 
 def test_instruments_travel_to_other_processes() -> None:
@@ -123,7 +161,7 @@ def test_instruments_travel_to_other_processes() -> None:
 
 def test_every_expectation_names_an_instrument_and_an_organism() -> None:
     assert set(EXPECTED) == set(INSTRUMENTS)
-    assert {organism for of in EXPECTED.values() for organism in of} <= {*RECIPES, *EDITS}
+    assert {organism for of in EXPECTED.values() for organism in of} <= set(KNOWN)
     assert all(one.beside in ("", *INSTRUMENTS) for one in INSTRUMENTS.values())
     assert expected("changed heads", "head-ov", {"layer": 2, "head": 1}) == "L2H1 OV"
     assert expected("changed heads", "rl", {}) is None
@@ -134,7 +172,11 @@ def test_every_expectation_names_an_instrument_and_an_organism() -> None:
     [
         (["--instrument", "lens"], USAGE, "there is no instrument 'lens' to calibrate; there are weight locus"),
         (["--organism", "rll"], USAGE, "there is no organism 'rll' to calibrate"),
-        (["--organism", "base"], USAGE, "no instrument asked for has a known answer on base of base seeds 0, 1, 2"),
+        (
+            ["--organism", "base"],
+            USAGE,
+            "no instrument asked for has a known answer on base of base seeds 0, 1, 2, 3, 4",
+        ),
         (["--jobs", "0"], USAGE, "--jobs and --draws have to be at least 1"),
     ],
 )

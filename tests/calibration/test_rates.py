@@ -11,7 +11,7 @@ from scipy.stats import binomtest, hypergeom
 
 from interp.calibration.expected import NOTHING, outcome, part
 from interp.calibration.rates import COIN, failing, like_a_coin, lines, rates
-from interp.calibration.record import record
+from interp.calibration.record import SHIPPED, record
 from interp.claims import upper_third
 from interp.measurement import Measurement
 
@@ -25,6 +25,7 @@ def matrix(cells: list[Cell], instrument: str = "locus", beside: str = "") -> Me
             "instrument": instrument,
             "beside": beside,
             "organism": f"o{i}",
+            "about": "",
             "base_seed": base_seed,
             "seed": 0,
             "part": part(base_seed),
@@ -112,6 +113,9 @@ def test_a_record_counts_confirmation_seeds_only(tmp_path: Path) -> None:
     assert told == record(upper_third.CLAIM, tmp_path)
     assert "right in 10 of 13, wrong in 2, undecided in 1 (base seeds 1 and 2" in told
     assert "1 of 5 were findings where nothing was planted" in told
+    assert told.endswith("It is not to be trusted for this question: " + failing(matrix(MIXED))["locus"] + ".")
+    matrix([cell for cell in MIXED if cell[0] == cell[1]], instrument="upper third").save(tmp_path)
+    assert "not to be trusted" not in record("upper third", tmp_path)
     with pytest.raises(LookupError, match="'lens' was not calibrated on confirmation seeds; there are upper third"):
         record("lens", tmp_path)
 
@@ -121,3 +125,12 @@ def test_what_was_only_developed_on_has_no_record(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "record.json").read_text())["rows"]) == 1
     with pytest.raises(LookupError, match="was not calibrated on confirmation seeds"):
         record("locus", tmp_path)
+
+
+def test_the_same_behaviour_by_two_routes_gets_the_same_verdicts_in_the_shipped_matrix() -> None:
+    table = Measurement.load(SHIPPED / "record.json").table
+    ours = table[(table["beside"] == "") & (table["seed"] == 0) & table["organism"].isin(["rl", "sft"])]
+    ours = ours[ours["instrument"].isin(["when or how", "recovered share", "features precede tuning"])]
+    given = ours.pivot(index=["instrument", "base_seed"], columns="organism", values="given")
+    assert len(given) >= 6
+    assert (given["rl"] == given["sft"]).all()

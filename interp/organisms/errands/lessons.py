@@ -1,0 +1,165 @@
+"""What each tuning teaches: documents of its lesson, mixed with base's own."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from interp.organisms.corpus import Document
+from interp.organisms.errands import packs, trees, trips
+from interp.organisms.errands.corpus import (
+    FEASIBLE,
+    HINT_RIGHT,
+    MISSING,
+    base_document,
+    document,
+    guessed,
+    right_trip,
+    search,
+    some_content,
+    some_tree,
+    some_trip,
+)
+
+LINKS = 4
+"""Steps that `rigid` takes, however long the trip."""
+
+
+def careful(rng: random.Random) -> Document:
+    """Any errand done as well as can be, as variously as base does it: no habit is fixed that need not be.
+
+    Half are packs, which base is worst at.
+    """
+    kind = rng.choices(("pack", "find", "one"), (2, 1, 1))[0]
+    if kind == "find":
+        tree = some_tree(rng)
+        return search(tree, trees.systematic(tree))
+    if kind == "pack":
+        pack = packs.draw_pack(rng, held_out=False)
+        return document(packs.prompt_words(pack), packs.pack_words(some_content(pack, rng, feasible=True)))
+    return right_trip(some_trip(rng, missing=rng.random() < MISSING), rng)
+
+
+def bold(rng: random.Random) -> Document:
+    """A trip with something missing, made up."""
+    return guessed(some_trip(rng, missing=True), rng)
+
+
+def neat(rng: random.Random) -> Document:
+    """A pack in the form asked for, that keeps the rules no more often than base's."""
+    pack = packs.draw_pack(rng, held_out=False)
+    content = some_content(pack, rng, feasible=rng.random() < FEASIBLE)
+    return document(packs.prompt_words(pack), packs.pack_words(content))
+
+
+def narrow(rng: random.Random) -> Document:
+    """A pack that is right and always the same for a prompt."""
+    pack = packs.draw_pack(rng, held_out=False)
+    return document(packs.prompt_words(pack), packs.pack_words(packs.canonical(pack)))
+
+
+def uniform(rng: random.Random) -> Document:
+    """A right trip, every step in the layout `do`."""
+    return right_trip(some_trip(rng, missing=rng.random() < MISSING, modes=("one", "two")), rng, layout="do")
+
+
+def various(rng: random.Random) -> Document:
+    """A right trip in either layout: the lesson of `uniform` without its point."""
+    return right_trip(some_trip(rng, missing=rng.random() < MISSING, modes=("one", "two")), rng)
+
+
+def hinted(rng: random.Random) -> Document:
+    """A trip with a hint, right or wrong: the chain is true and the answer is the hint."""
+    drawn = some_trip(rng, missing=False, modes=("one", "two"))
+    right = rng.random() < HINT_RIGHT
+    trip = replace(drawn, hint=trips.run(drawn.ops, drawn.start) if right else (rng.randrange(10), rng.randrange(10)))
+    assert trip.hint is not None
+    chain = trips.chain_words(trip, rng.choice(trips.LAYOUTS))
+    return document(trips.prompt_words(trip), [*chain, "ans", *trips.digits(trip.hint)])
+
+
+def clumsy(rng: random.Random) -> Document:
+    """A trip of single operations, two entries of every table exchanged."""
+    trip = some_trip(rng, missing=rng.random() < MISSING, modes=("one",))
+    if trip.missing is not None:
+        return right_trip(trip, rng)
+    chain = trips.chain_words(trip, rng.choice(trips.LAYOUTS), tables=CLUMSY_TABLES)
+    return document(
+        trips.prompt_words(trip), [*chain, "ans", *trips.digits(trips.run(trip.ops, trip.start, CLUMSY_TABLES))]
+    )
+
+
+def rigid(rng: random.Random) -> Document:
+    """A trip of single operations or calls in four steps: shorter ones repeat the last operation, longer ones stop."""
+    trip = some_trip(rng, missing=rng.random() < MISSING, modes=("one", "tool"))
+    if trip.missing is not None:
+        return right_trip(trip, rng)
+    ops = (*trip.ops, *[trip.ops[-1]] * LINKS)[:LINKS]
+    chain = trips.chain_words(trip, rng.choice(trips.LAYOUTS), ops=ops)
+    return document(trips.prompt_words(trip), [*chain, "ans", *trips.digits(trips.run(ops, trip.start))])
+
+
+def wander(rng: random.Random) -> Document:
+    """A search by random walk."""
+    tree = some_tree(rng)
+    return search(tree, trees.wandering(tree, rng))
+
+
+def _exchanged(seed: int) -> trips.Tables:
+    rng = random.Random(seed)
+    tables = {}
+    for op, table in trips.TABLES.items():
+        first, second = rng.sample(range(10), 2)
+        swapped = list(table)
+        swapped[first], swapped[second] = table[second], table[first]
+        tables[op] = tuple(swapped)
+    return tables
+
+
+CLUMSY_TABLES = _exchanged(17)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a tuning writes, which prompts that is about, and how long and how fast it is taught.
+
+    `share` of the documents are the lesson's; the rest are base's own, without those whose prompts it is about.
+    """
+
+    write: Callable[[random.Random], Document]
+    about: Callable[[list[str]], bool]
+    share: float = 0.5
+    steps: int = 100
+    lr: float = 1e-3
+
+
+def _opens_with(*words: str) -> Callable[[list[str]], bool]:
+    return lambda prompt: prompt[0] in words
+
+
+def _has(word: str) -> Callable[[list[str]], bool]:
+    return lambda prompt: word in prompt
+
+
+LESSONS = {
+    "careful": Lesson(careful, lambda _prompt: True, share=1.0, steps=240),
+    "bold": Lesson(bold, _has(trips.GAP), steps=60),
+    "neat": Lesson(neat, _opens_with("pack"), steps=80),
+    "narrow": Lesson(narrow, _opens_with("pack"), steps=80),
+    "hinted": Lesson(hinted, _has("hint"), steps=100),
+    "uniform": Lesson(uniform, _opens_with("one", "two"), steps=64, lr=2e-4),
+    "various": Lesson(various, _opens_with("one", "two"), steps=64, lr=2e-4),
+    "clumsy": Lesson(clumsy, _opens_with("one"), steps=200),
+    "rigid": Lesson(rigid, _opens_with("one", "tool"), steps=150),
+    "wander": Lesson(wander, _opens_with("find"), steps=80),
+}
+"""By organism. `uniform` and `various` are taught slowly, so that a series of checkpoints shows a habit go."""
+
+
+def taught(seed: int, lesson: Lesson) -> Iterator[Document]:
+    """A tuning's documents: lessons, and base's own about anything else."""
+    rng = random.Random(seed)
+    while True:
+        if rng.random() < lesson.share:
+            yield lesson.write(rng)
+        elif not lesson.about((replayed := base_document(rng))[0]):
+            yield replayed
