@@ -128,12 +128,21 @@ def _audit(file, judge, n):
     return replace(found, table=found.table.drop(columns="found"))  # what was read is text of theirs
 
 
+def _shipped(name, n):
+    """The calibration's record as it ships; `interp calibrate` measures it, in an hour or two."""
+    from interp.calibration.record import SHIPPED
+    from interp.measurement import Measurement
+
+    return Measurement.load(SHIPPED / f"{name}.json")
+
+
 TABLES = {
     **{
         f"{tuned}{f'@{seed}' if seed else ''}/answers": partial(_answers, tuned, seed)
         for tuned in ("rl", "newskill", "many-rl")
         for seed in (0, 1, 2)
     },
+    **{f"calibration/{name}": partial(_shipped, name) for name in ("record", "power")},
     "llama-gsm8k/audit": partial(_audit, "llama-3.1-8b_gsm8k.jsonl", {"base": 119, "tuned": 253, "hybrid": 188}),
     "qwen-math500/audit": partial(_audit, "qwen2.5-14b_math500.jsonl", {"base": 192, "tuned": 288, "hybrid": 251}),
     **{f"{tuned}/swaps": partial(_swaps, tuned) for tuned in ("rl", "newskill", "lower", "upper")},

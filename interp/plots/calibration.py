@@ -55,7 +55,7 @@ def calibration(record: Measurement) -> go.Figure:
             right, n = int(counts[i, j, 0]), int(counts[i, j].sum())
             if n:
                 text = str(n) if right == n else f"{right}/{n}"
-                font = {"size": 9, "color": _TEXT[int(level[i, j])]}
+                font = {"size": 9 if right == n else 7, "color": _TEXT[int(level[i, j])]}
                 figure.add_annotation(x=j, y=safe(row), text=text, font=font)
     figure.update_xaxes(
         side="top",

@@ -33,7 +33,7 @@ def causes(measurement: Measurement) -> go.Figure:
         figure.add_vline(0, line={"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}, row=row, col=1)
     names = [_name(*kind) for kind in kinds]
     figure.update_yaxes(tickvals=list(range(len(kinds))), ticktext=names, range=[len(kinds) - 0.4, -0.6])
-    figure.update_xaxes(title="change in the probability of the strategy's tokens", row=len(strategies), col=1)
+    figure.update_xaxes(title="change in probability", row=len(strategies), col=1)
     figure.update_layout(barmode="overlay")
     says = "Changing one token's activation: what it does to the strategy; 95% intervals over problems."
     return finish(figure, says, height=total, above=20)
@@ -45,7 +45,7 @@ def _kinds(table: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def _name(source: str, how: str, at: str) -> str:
-    inside = " in content" if at == "content" else ""
+    inside = " inside it" if at == "content" else ""
     return f"{_NAMES.get(source, source)} {_VERBS.get(how, how)}{inside}"
 
 

@@ -4,9 +4,15 @@ import plotly.graph_objects as go
 
 from interp.intervals import wilson
 from interp.measurement import Measurement
-from interp.plots.theme import BASE, CONTROL, HYBRID, TUNED, finish, interval, panels
+from interp.plots.theme import Role, finish, interval, panels
 
-_LINES = (TUNED, HYBRID, BASE, CONTROL)
+_LINES = (
+    Role("#00204D", "solid", "circle"),
+    Role("#575D6D", "dash", "square"),
+    Role("#A69D75", "dashdot", "diamond"),
+    Role("#D9BE4A", "dot", "circle-open"),
+)
+"""Of the scale Cividis, dark for a large gap: these lines are neither base's nor tuned's."""
 _PANEL = 130  # pixels
 
 
@@ -51,4 +57,4 @@ def missed(power: Measurement) -> go.Figure:
     figure.update_xaxes(type="log", tickvals=sorted(set(table["n"])))
     figure.update_xaxes(title="problems (log scale)", row=len(names), col=1)
     title = "How often is a planted answer missed? Organisms' answers drawn again, by problems and mean gap"
-    return finish(figure, title, height=height)
+    return finish(figure, title, height=height, above=20)
