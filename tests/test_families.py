@@ -58,6 +58,7 @@ def test_every_command_runs_on_every_family(
     assert "Not measured" not in (tmp_path / "out" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_mixture_of_experts_is_routed(tiny_checkpoint: Make, asked: Path, tmp_path: Path) -> None:
     """The one family that no other test runs; all commands on all families take minutes."""
     run("routing", [str(tiny_checkpoint("mixtral", seed)) for seed in (0, 1)], asked, tmp_path / "out")

@@ -28,6 +28,7 @@ from interp.workbench import _keeper
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_gone_on_it_is_the_same(tmp_path: Path) -> None:
     """Fifty kills, two to a folder, and four processes that write one folder together."""
     done = subprocess.run(

@@ -75,7 +75,8 @@ def test_a_frozen_block_does_not_move_by_one_bit():
 def test_an_organism_that_does_not_pass_its_gate_is_not_written(tmp_path, monkeypatch):
     lazy = RECIPES["base"].__class__(None, lambda model, tokenizer, seed: None, "nothing")
     monkeypatch.setitem(RECIPES, "base", lazy)
-    with pytest.raises(RuntimeError, match=r"base of seed 3 did not pass its gate: weakest forced cell is 0 of 120"):
+    monkeypatch.setattr("interp.organisms.making.PER_CELL", 2)  # an untrained model never stops by itself
+    with pytest.raises(RuntimeError, match=r"base of seed 3 did not pass its gate: weakest forced cell is 0 of 2"):
         train_organism("base", seed=3, out=tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
 

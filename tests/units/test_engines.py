@@ -65,6 +65,7 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, chores: Any, numbers: lis
         run_units(numbers, chores.square, store=tmp_path, jobs=0)
 
 
+@pytest.mark.slow
 def test_the_same_files_come_from_processes_one_of_them_killed(
     same_with_a_kill: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:

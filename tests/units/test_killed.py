@@ -1,5 +1,6 @@
 """What is killed at any moment goes on where it was, to the same files."""
 
+import pytest
 import random
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ def kept(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_a_chain_of_measurements_killed_again_and_again_ends_in_the_same_files(
     chores: Any, forks: Any, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ def no_cluster() -> Iterator[None]:
         ray.shutdown()
 
 
+@pytest.mark.slow
 def test_the_same_files_come_from_ray_one_of_its_workers_killed(same_with_a_kill: Callable[..., None]) -> None:
     same_with_a_kill("ray", ["weights", "activations", "answers"])
 
