@@ -1,10 +1,11 @@
 """What is killed at any moment goes on where it was, to the same files."""
 
-import pytest
 import random
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 KILLS = 5
 
