@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from interp.claims.verdict import Verdict, shown
@@ -98,6 +99,22 @@ def test_all_three_questions_are_answered_with_figures_and_tables(page) -> None:
     for table in ("depth", "swaps", "features", "quality", "arms"):
         assert f'id="table-{table}"' in page
     assert "Not measured" not in prose(page)
+
+
+def test_claims_about_texts_have_their_table_or_say_where_it_is_made(page, everything, tmp_path) -> None:
+    assert "Left out of the quick form" in prose(page) and 'id="table-claims"' not in page
+    claims = pd.DataFrame(
+        [
+            {"key": "C7", "claim": "Chains drive answers", "says": "supported", "reported": 0.5, "because": "So. More."},
+            {"key": "C2", "claim": "Form only", "says": "undecided", "because": "None. What it needs: packs."},
+        ]
+    )
+    for column in ("estimate", "low", "high"):
+        claims[column] = [0.25, float("nan")]
+    claims["n"] = [40, 0]
+    made = write_report(list(everything.values()), [], tmp_path / "page.html", claims=claims).read_text()
+    table = made[made.index('id="table-claims"') :].partition("</table>")[0]
+    assert "0.25 (0.25 to 0.25)" in table and "Needs packs." in table and "no number" in table
 
 
 def test_the_summary_states_the_gap_that_the_answers_hold(page, everything) -> None:

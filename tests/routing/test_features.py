@@ -103,5 +103,5 @@ def test_an_sae_of_another_model_is_refused_with_both_named(
         open_dictionary(pair, tmp_path)
     saved(checkpoint="hasty", digest=pair.base_checkpoint.digest, shuffled=None)
     found = open_dictionary(pair, tmp_path)
-    assert (found.hook, found.name) == (HOOK, f"the SAE in {tmp_path}")
+    assert (found.hook, found.name) == (HOOK, f"the SAE in {tmp_path.name}")
     assert {"checkpoint", "weights"} <= found.made_with.keys()
