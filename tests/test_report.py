@@ -105,7 +105,13 @@ def test_claims_about_texts_have_their_table_or_say_where_it_is_made(page, every
     assert "Left out of the quick form" in prose(page) and 'id="table-claims"' not in page
     claims = pd.DataFrame(
         [
-            {"key": "C7", "claim": "Chains drive answers", "says": "supported", "reported": 0.5, "because": "So. More."},
+            {
+                "key": "C7",
+                "claim": "Chains drive answers",
+                "says": "supported",
+                "reported": 0.5,
+                "because": "So. More.",
+            },
             {"key": "C2", "claim": "Form only", "says": "undecided", "because": "None. What it needs: packs."},
         ]
     )
