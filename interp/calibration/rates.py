@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from scipy.stats import fisher_exact
 
 from interp.intervals import wilson
 from interp.measurement import Measurement
@@ -61,8 +60,10 @@ def _share(name: str, of: "pd.Series[bool]") -> dict[str, float]:
 
 def _p_coin(hits: int, planted: int, alarms: int, nothing: int) -> float:
     def p(hits: int, alarms: int) -> float:
-        cells = [[hits, planted - hits], [alarms, nothing - alarms]]
-        return float(fisher_exact(cells, alternative="greater").pvalue)
+        """Fisher's one-sided p by counting: of all ways to place the findings, those with as many hits or more."""
+        found = hits + alarms
+        ways = [math.comb(planted, k) * math.comb(nothing, found - k) for k in range(hits, min(planted, found) + 1)]
+        return sum(ways) / math.comb(planted + nothing, found)
 
     return p(hits, alarms) if planted and nothing and p(planted, 0) <= COIN else math.nan
 

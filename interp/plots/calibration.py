@@ -31,7 +31,6 @@ def calibration(record: Measurement) -> go.Figure:
     columns, rows = [*own, *usual], list(dict.fromkeys(table["organism"]))
     counts, hover = _cells(table, columns, rows)
     figure, total = panels([""], [_ROW * len(rows)])
-    figure.layout.annotations = ()
     level = np.where(counts[..., 1] > 0, 2.0, np.where(counts[..., 2] > 0, 1.0, 0.0))
     level[counts.sum(-1) == 0] = np.nan
     figure.add_trace(
@@ -50,13 +49,16 @@ def calibration(record: Measurement) -> go.Figure:
             hovertemplate="%{customdata}<extra></extra>",
         )
     )
+    told = []
     for i, row in enumerate(rows):
         for j in range(len(columns)):
             right, n = int(counts[i, j, 0]), int(counts[i, j].sum())
             if n:
                 text = str(n) if right == n else f"{right}/{n}"
                 font = {"size": 9 if right == n else 7, "color": _TEXT[int(level[i, j])]}
-                figure.add_annotation(x=j, y=safe(row), text=text, font=font)
+                told.append({"x": j, "y": safe(row), "text": text, "font": font})
+    # All at once: each one added by itself would copy those that are there.
+    figure.update_layout(annotations=told, overwrite=True)
     figure.update_xaxes(
         side="top",
         tickvals=list(range(len(columns))),
