@@ -159,7 +159,8 @@ def measure(
         return measurements
     from interp.behaviour.room import measure_behaviour
 
-    return measurements + measure_behaviour(pair, task, folder=folder, seed=seed)
+    # On few problems unless asked to be thorough: `interp claims` asks the claims about texts on all.
+    return measurements + measure_behaviour(pair, task, folder=folder, quick=not thorough, seed=seed)
 
 
 def write_page(measurements: Sequence[Measurement], out: Path, *, quick: bool = False) -> tuple[list[Verdict], Path]:

@@ -99,4 +99,13 @@ def _keeper(pair: Pair, task: Task, folder: Path | None, **options: object) -> K
         "code": source_digest(["", "tasks", "behaviour"]),
         **options,
     }
-    return lambda name, make: remembered(folder, name, depends_on, make)
+
+    def keep(name: str, make: Callable[[], Measurement]) -> Measurement:
+        def of_pair() -> Measurement:
+            """Measures of texts know the texts; a page has to know the pair as well."""
+            measured = make()
+            return replace(measured, made_with={**pair.made_with(), **measured.made_with})
+
+        return remembered(folder, name, depends_on, of_pair)
+
+    return keep
