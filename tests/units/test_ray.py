@@ -30,6 +30,7 @@ def test_the_same_files_come_from_ray_one_of_its_workers_killed(same_with_a_kill
     same_with_a_kill("ray", ["weights", "activations", "answers"])
 
 
+@pytest.mark.slow
 def test_ray_tells_what_failed_and_gives_up_on_units_that_kill(
     tmp_path: Path, chores: Any, numbers: list[Unit]
 ) -> None:
