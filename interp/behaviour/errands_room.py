@@ -16,9 +16,10 @@ from interp.behaviour.faithfulness import faithfulness
 from interp.behaviour.feasibility import CONSTRAINED
 from interp.behaviour.in_organisms import answer_ids, word_ids
 from interp.behaviour.information import information
+from interp.behaviour.keeping import keeper
 from interp.behaviour.pass_at_k import pass_counts
 from interp.decoding import Choose, greedy, sample
-from interp.measurement import Measurement, remembered, source_digest
+from interp.measurement import Measurement
 from interp.organisms.errands import packs, trips
 from interp.organisms.errands.tool import Tool, random_tool, with_tool
 from interp.pair import Pair
@@ -49,7 +50,7 @@ def measure_errands(
     """
     size = "quick" if quick else "full"
     n, samples = PROBLEMS[size], SAMPLES[size]
-    keep = _keeper(pair, folder, quick=quick, seed=seed)
+    keep = keeper(pair, folder, code=["organisms/errands"], quick=quick, seed=seed)
     options: dict[str, Any] = {"seed": seed, "batch_size": batch_size}
 
     @cache
@@ -181,15 +182,3 @@ def _worth(plain: Measurement, steered: Measurement) -> float:
 
 def _step_by_step(task: Task, problems: tuple[Any, ...]) -> Task:
     return replace(task, problems=tuple(problem for problem in problems if problem.kind == "one"), practice=())
-
-
-def _keeper(pair: Pair, folder: Path | None, **options: object) -> Callable[..., Measurement]:
-    """`remembered`: what these measurements hang on besides their name."""
-    depends_on = {
-        "base": pair.base_checkpoint.digest,
-        "tuned": pair.tuned_checkpoint.digest,
-        "names": [pair.base_checkpoint.name, pair.tuned_checkpoint.name],
-        "code": source_digest(["", "tasks", "behaviour", "organisms/errands"]),
-        **options,
-    }
-    return lambda name, make: remembered(folder, name, depends_on, make)

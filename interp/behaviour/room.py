@@ -1,6 +1,6 @@
 """Everything this room measures of one pair and task by default: what the task's own language allows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,15 +10,13 @@ from interp.behaviour.faithfulness import faithfulness
 from interp.behaviour.formats import formats
 from interp.behaviour.in_organisms import CUE, FILLER, answer_ids, carried_mistake, other_words, word_ids
 from interp.behaviour.information import information
+from interp.behaviour.keeping import keeper
 from interp.behaviour.lengths import lengths
 from interp.behaviour.pass_at_k import pass_counts, pass_curve
-from interp.measurement import Measurement, remembered, source_digest
+from interp.measurement import Measurement
 from interp.pair import Pair
 from interp.rollouts import write
 from interp.tasks.task import Task
-
-Keep = Callable[[str, Callable[[], Measurement]], Measurement]
-"""Given a name and how to make it, the measurement: from where finished ones are kept, or made now."""
 
 PROBLEMS = {"full": 150, "quick": 40}
 SAMPLES = {"full": 64, "quick": 16}
@@ -42,7 +40,7 @@ def measure_behaviour(
     size = "quick" if quick else "full"
     few = replace(task, problems=task.problems[: PROBLEMS[size]])
     organism = task.name.startswith("organism:")
-    keep = _keeper(pair, few, folder, quick=quick, seed=seed)
+    keep = keeper(pair, folder, task=few.digest, quick=quick, seed=seed)
 
     @cache
     def written() -> Measurement:
@@ -87,25 +85,3 @@ def _information(pair: Pair, found: Sequence[Chain], seed: int, batch_size: int)
     readers = {name: scored_by(pair, name, cue, batch_size=batch_size) for name in pair.models}
     words = word_ids(pair, ["step", "back", *"RLSABCDE", *"0123456789"])
     return information(found, readers, answers, vocabulary=words, seed=seed, **pair.made_with())
-
-
-def _keeper(pair: Pair, task: Task, folder: Path | None, **options: object) -> Keep:
-    """`remembered` for this room: what its measurements hang on besides their name."""
-    depends_on = {
-        "base": pair.base_checkpoint.digest,
-        "tuned": pair.tuned_checkpoint.digest,
-        "names": [pair.base_checkpoint.name, pair.tuned_checkpoint.name],
-        "task": task.digest,
-        "code": source_digest(["", "tasks", "behaviour"]),
-        **options,
-    }
-
-    def keep(name: str, make: Callable[[], Measurement]) -> Measurement:
-        def of_pair() -> Measurement:
-            """Measures of texts know the texts; a page has to know the pair as well."""
-            measured = make()
-            return replace(measured, made_with={**pair.made_with(), **measured.made_with})
-
-        return remembered(folder, name, depends_on, of_pair)
-
-    return keep
