@@ -88,6 +88,7 @@ _WORDS = (
     "pre-existing but inert in base (repurposed)",
     "new",
     "token detector",
+    "left to chance",
     "undecided",
     "too few tokens",
     "SAE invalid",

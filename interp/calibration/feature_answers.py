@@ -24,6 +24,7 @@ USUAL = 0.80
 _WORDS = {
     "pre-existing and causal": "pre-existing",
     "pre-existing but inert in base (repurposed)": "repurposed",
+    "left to chance": UNDECIDED,
     "too few tokens": UNDECIDED,
     "SAE invalid": UNDECIDED,
 }

@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from interp.claims.effects import effect_in_words, inert, matters
-from interp.claims.new_features import BESIDES, DIRECTION, FEATURE, GOOD, why_new
+from interp.claims.new_features import BESIDES, DIRECTION, FEATURE, GOOD, MATTERS, why_new
 from interp.claims.sae_fits import quality
 from interp.claims.verdict import rows_of, shown
 from interp.measurement import Measurement
@@ -25,6 +25,7 @@ Word = Literal[
     "new",
     "token detector",
     "SAE invalid",
+    "left to chance",
     "undecided",
     "too few tokens",
 ]
@@ -35,6 +36,7 @@ _STRONGEST: tuple[Word, ...] = (
     "pre-existing but inert in base (repurposed)",
     "new",
     "token detector",
+    "left to chance",
     "undecided",
     "too few tokens",
 )
@@ -43,6 +45,8 @@ CONTROLS = ("raw dimension", "random direction", "shuffled labels")
 """What a single feature has to beat."""
 UNTRAINED = ("untrained model", "linear probe of an untrained model")
 """What token and position alone give, where it was measured: for a feature, and for a direction."""
+CEILING = "own choice"
+"""What the model itself gives to the tokens that open a strategy. Nothing in it can be asked to tell more."""
 _BY = tuple(f"{by}_{what}" for by in ("position", "token") for what in ("matched", "low", "high"))
 _NUMBERS = ("auroc", "low", "high", "d", "d_low", "d_high", *_BY)
 """A saved column without any number comes back without a type."""
@@ -85,6 +89,9 @@ def standings(
     - new (`news`): tuned tells it (AUROC 0.80, low end) by a feature of its own SAE that is further from all features
       of base's than 95% of a second seed's are, or by a direction whose cosine with base's is under 0.80; tuned
       carries it out and base, reading the same text, does not; and base does no better with either set at all tokens
+    - left to chance: nothing tells it, and base, which does open with it (probability 0.05 or more where it comes),
+      does not know itself: by the standards above (0.80, and 0.60 at one position) its own probability of the opening
+      tokens tells no more. Which of its ways base follows is a coin's toss there, so no feature of it could be found
     - SAE invalid: it leaves 30% of the variance or a fifth of the KL in either model; undecided: anything else
     """
     needed = ("auroc", "low", "high", "n_positive", "n_searched", "position_low", "token_low")
@@ -135,7 +142,23 @@ def _standing(
         return Standing(strategy, word, carrier, f"{name}: {word}; {sentence}; {why}.")
     if lexical:
         return Standing(strategy, "token detector", lexical[0], f"{name}: token detector; {sentence}.")
+    if tossed := _left_to_chance(rows):
+        return Standing(strategy, "left to chance", "", f"{name}: left to chance; {tossed}; {sentence}.")
     return Standing(strategy, "undecided", "", f"{name}: undecided; nothing in base tells it; {sentence}.")
+
+
+def _left_to_chance(rows: pd.DataFrame) -> str:
+    """That base opens with the strategy and does not know itself when, in words; or nothing."""
+    own = rows[(rows["source"] == CEILING) & (rows["model"] == "base")]
+    if own.empty or not math.isfinite(own.iloc[0]["auroc"]):
+        return ""
+    row = own.iloc[0]
+    if row["mean"] < MATTERS or (row["low"] >= GOOD and row["position_low"] >= BESIDES):
+        return ""
+    return (
+        f"base itself, which opens with it with probability {row['mean']:.2f} where it comes, does not know when: its "
+        f"own probability tells it with {_auroc(row)}, at one position {_at_one(row)}"
+    )
 
 
 def _carriers(

@@ -28,7 +28,8 @@ def features_precede_tuning(
 
     The claim is about tuning, so only strategies count that tuning `gained`: in `usage`, the probability that moved
     onto the strategy is at least 0.05 (low end) at the first or at later decisions; one that is new counts as well.
-    Where tuning gained none, nothing can have preceded it, and the verdict is undecided, whatever base holds.
+    Where tuning gained none, nothing can have preceded it, and the verdict is undecided, whatever base holds. One that
+    base follows but leaves to chance does not count either: nothing in base could tell when it comes. It is named.
 
     See `standings` for what is said of each strategy. `estimate` is the share of gained strategies that are
     pre-existing and causal (amplified ones included), with Wilson's interval over `n` of them. Supported needs, where
@@ -43,11 +44,14 @@ def features_precede_tuning(
     organisms by 0.30 to 0.53 on average, strategies by 0.47 to 0.56).
     """
     found = standings(features, sae_quality, causes, attacks, news)
-    judged = [one for one in found if one.word not in ("too few tokens", "SAE invalid")]
+    judged = [one for one in found if one.word not in ("too few tokens", "SAE invalid", "left to chance")]
     gained = _gained(usage)
+    tossed = [one.strategy for one in found if one.word == "left to chance" and one.strategy in (gained or ())]
     counted = [one for one in judged if one.word == "new" or one.strategy in (gained or ())]
     helped = _helped(steered, [one.strategy for one in counted])
     says, why = _decide(judged, counted, usage, helped, invalid=any(one.word == "SAE invalid" for one in found))
+    if tossed:
+        why += f" Of {listed(tossed)} nothing is said: when base follows it is a coin's toss even to base."
     scores = " ".join([quality(sae_quality)[1], *(one.because for one in found)])
     change = _change(says)
     n, k = len(counted), sum(one.word in PRECEDES for one in counted)

@@ -14,6 +14,7 @@ _NAMES = {
     "sae": "SAE feature",
     "untrained model": "feature, untrained",
     "linear probe of an untrained model": "probe, untrained",
+    "own choice": "own probability",
 }
 
 
@@ -38,7 +39,8 @@ def features(measurement: Measurement, *, at: str) -> go.Figure:
         for model, party, shift in (("base", BASE, -0.18), ("tuned", TUNED, 0.18)):
             here = table[(table.strategy == strategy) & (table.model == model)]
             figure.add_trace(_points(here, sources, model, party, shift, named=row == 1), row=row, col=1)
-        figure.add_vline(0.5, line={"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}, row=row, col=1)
+        chance = {"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}
+        figure.add_vline(0.5, line=chance, layer="below", row=row, col=1)
     names = [safe(_NAMES.get(source, source)) for source in sources]
     figure.update_yaxes(tickvals=list(range(len(sources))), ticktext=names, range=[len(sources) - 0.4, -0.6])
     low = min([0.5, *table.low.dropna(), *table.auroc.dropna()])

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from interp.backoff import at_most
 from interp.measurement import digest
 from interp.tasks.task import Reading
 
@@ -111,6 +112,7 @@ def batches(model: Any, readings: Sequence[Reading], *, tokens_at_once: int = TO
             n = 1
             while n < len(order) and (n + 1) * len(readings[order[n]].tokens) <= tokens_at_once:
                 n += 1
+            n = at_most(n)
             numbers, order = order[:n], order[n:]
             width = len(readings[numbers[-1]].tokens)
             tokens = torch.zeros((n, width), dtype=torch.long)

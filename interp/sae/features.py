@@ -16,6 +16,7 @@ from interp.measurement import Measurement
 from interp.pair import Pair
 from interp.sae.activations import activations, check_varied, digest_of
 from interp.sae.auroc import aurocs
+from interp.sae.choice import opening
 from interp.sae.directions import linear_probe, mean_difference, random_directions
 from interp.sae.scores import MIN_TOKENS, scored
 from interp.sae.sites import NothingToTell, Sites, places, shuffled
@@ -27,6 +28,7 @@ SHUFFLES = 5
 """How often strategy labels are dealt out anew."""
 FOUND = 0.05
 """False discovery rate at which a feature counts as found."""
+OWN_CHOICE = "own choice"
 
 Key = tuple[str, str]
 """Which model reads, and whose text."""
@@ -57,11 +59,12 @@ def strategy_features(
     and `n_found`, how many of the strategy's features have q below 0.05. `sign` -1: it is lower on the strategy.
 
     Baselines through the same choice and scoring, as `source`: the best raw dimension, the best of `n_random` random
-    directions (as many as the SAE has features), the difference of means and a linear probe (fitted with the labels
-    of the search half), and shuffled labels, the mean of five draws whose range stands as the interval. `others` adds
-    more SAEs by name, each with a model to read instead of base, or None: a second seed, one of an untrained model,
-    of whose activations a linear probe is added too. `chosen_in` "tuned" asks the other way round: what tells the
-    strategies in tuned, and what of it is in base.
+    directions (as many as the SAE has features), the difference of means and a linear probe (fitted with the labels of
+    the search half), and shuffled labels, the mean of five draws whose range stands as the interval. `others` adds more
+    SAEs by name, each with a model to read instead of base, or None: a second seed, one of an untrained model, of whose
+    activations a linear probe is added too. At the onset "own choice" is the ceiling: how well each model's own
+    probability of a strategy's opening tokens tells that it comes (`mean`: that probability). `chosen_in` "tuned" asks
+    the other way round: what tells the strategies in tuned, and what of it is in base.
 
     `at` "onset" compares the tokens before a strategy opens with those before another opens; "content" compares
     digits (or words) inside the strategy's stretches with those outside. With fewer than 100 positive or negative
@@ -79,6 +82,8 @@ def strategy_features(
             for model in sorted(pair.models, key=lambda model: model != chosen_in)
         }
         rows += [{"at": at, **row} for row in _sources(sae, told, x, n_random or sae.d_sae, seed)]
+        if at == "onset":
+            rows += [{"at": at, "source": OWN_CHOICE, **row} for row in _own_choice(pair, told, texts, list(x), seed)]
         for source, (model, other) in (others or {}).items():
             rows += [{"at": at, **row} for row in _other(source, model, other, told, x, texts[first], seed)]
     table = pd.DataFrame(rows).astype({"feature": "Int64", "sign": "Int64", "n_found": "Int64"})
@@ -131,6 +136,21 @@ def _sources(sae: TrainedSAE, sites: Mapping[str, Sites], x: Scores, n_random: i
         fitted = source != "random direction"
         rows += [{"source": source, **row} for row in best_candidates(sites, scores, seed=seed, fitted=fitted)]
     return rows + [{"source": "shuffled labels", **row} for row in _shuffles(sites, encoded, seed)]
+
+
+def _own_choice(
+    pair: Pair, sites: Mapping[str, Sites], texts: Mapping[str, Sequence[Reading]], keys: Sequence[Key], seed: int
+) -> list[dict[str, Any]]:
+    """The rows of what each model itself expects, of every text."""
+    scores = {}
+    for model, name in keys:
+        chance = opening(pair.models[model], pair.d_vocab, texts[name], sites[name])
+        told = {strategy: chance[:, number] for number, strategy in enumerate(sites[name].strategies)}
+        first = next(iter(sites.values())).strategies
+        # A strategy that a further text does not hold opens with nothing there.
+        columns = [told.get(strategy, np.zeros(len(chance))) for strategy in first]
+        scores[model, name] = torch.from_numpy(np.stack(columns, 1))
+    return best_candidates(sites, scores, fitted=True, seed=seed)
 
 
 def _other(

@@ -5,20 +5,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from interp.measurement import Measurement
 from interp.pair import Pair
-from interp.sae.activations import TOKENS_AT_ONCE, batches, digest_of
-from interp.sae.sites import Sites, onset_sites, opening_tokens
+from interp.sae.activations import digest_of
+from interp.sae.choice import opening
+from interp.sae.sites import Sites, onset_sites
 from interp.sae.strength import mean_interval
 from interp.tasks.task import Reading
 
 N_TEXTS = 300
 """Texts that are read; more make the intervals narrower than anything hangs on."""
-_LOGITS_AT_ONCE = 2**25
 
 
 def strategy_usage(pair: Pair, readings: Sequence[Reading], *, n_texts: int = N_TEXTS) -> Measurement:
@@ -36,7 +33,7 @@ def strategy_usage(pair: Pair, readings: Sequence[Reading], *, n_texts: int = N_
     some = list(readings[:: max(1, round(len(readings) / n_texts))])
     sites = onset_sites(some)
     once = _distinct(some, sites)
-    chances = {name: _opening(model, pair.d_vocab, some, sites, once) for name, model in pair.models.items()}
+    chances = {name: opening(model, pair.d_vocab, some, sites, once) for name, model in pair.models.items()}
     change = chances["tuned"] - chances["base"]
     first = np.array([_is_first(some[sites.reading[i]], int(sites.position[i])) for i in once])
     problem = sites.problem[once]
@@ -66,26 +63,3 @@ def _distinct(readings: Sequence[Reading], sites: Sites) -> list[int]:
 def _is_first(reading: Reading, position: int) -> bool:
     """Whether no strategy opens before the one behind this position."""
     return all(label.role != "opener" for label in reading.labels[: position + 1])
-
-
-@torch.inference_mode()
-def _opening(
-    model: Any, d_vocab: int, readings: Sequence[Reading], sites: Sites, once: Sequence[int]
-) -> Float[np.ndarray, "decision strategy"]:
-    """The chance that the next token opens each strategy, at the sites asked for."""
-    openers = torch.zeros(d_vocab, len(sites.strategies), dtype=torch.float64)
-    for number, strategy in enumerate(sites.strategies):
-        openers[sorted(opening_tokens(readings, sites, strategy)), number] = 1.0
-    at: dict[int, list[tuple[int, int]]] = {}
-    for row, site in enumerate(once):
-        at.setdefault(int(sites.reading[site]), []).append((row, int(sites.position[site])))
-    found = np.full((len(once), len(sites.strategies)), np.nan)
-    needed = sorted(at)
-    at_once = max(1, min(TOKENS_AT_ONCE, _LOGITS_AT_ONCE // d_vocab))
-    for numbers, tokens, mask in batches(model, [readings[n] for n in needed], tokens_at_once=at_once):
-        logits: Tensor = model(tokens, attention_mask=mask)
-        for line, number in enumerate(numbers):
-            rows, ends = zip(*at[needed[number]], strict=True)
-            chance = logits[line, list(ends)].double().softmax(-1)[:, :d_vocab]
-            found[list(rows)] = (chance @ openers.to(chance.device)).cpu().numpy()
-    return found

@@ -220,6 +220,36 @@ def test_what_only_counts_positions_is_no_detector() -> None:
     assert word(features({"plan": SAE}, **unmatched), moved) == "undecided", "no two kinds of token share a position"
 
 
+def beside_its_own_choice(told: Measurement, mean: float, low: float, position_low: float) -> Measurement:
+    """The same features beside what base itself expects where the strategy opens."""
+    rows = told.table[told.table.source == "sae"].assign(source="own choice", mean=mean, auroc=low + 0.02, low=low)
+    matched = {"position_matched": position_low + 0.06, "position_low": position_low}
+    return Measurement("features", "", pd.concat([told.table, rows.assign(**matched)]), {})
+
+
+def test_what_base_itself_leaves_to_chance_is_not_asked_of_its_features() -> None:
+    counts = {"position_matched": 0.56, "position_low": 0.48, "position_high": 0.64}
+    told = features({"plan": SAE}, **counts)
+    [one] = standings(beside_its_own_choice(told, 0.15, 0.83, 0.48), quality())
+    assert one.word == "left to chance"
+    assert "opens with it with probability 0.15 where it comes, does not know when" in one.because
+    assert word(beside_its_own_choice(told, 0.15, 0.83, 0.62)) == "undecided", "base knows, and no feature tells it"
+    assert word(beside_its_own_choice(told, 0.15, 0.70, 0.62)) == "left to chance", "not well enough for a detector"
+    assert word(beside_its_own_choice(told, 0.01, 0.83, 0.48)) == "undecided", "base does not follow it at all"
+    known = causes(both("step", "sae feature", 0.3, 0.3))
+    assert word(beside_its_own_choice(features({"step": SAE}), 0.15, 0.83, 0.48), known) == "pre-existing and causal"
+
+
+def test_the_claim_leaves_out_what_is_left_to_chance_and_says_so() -> None:
+    told = beside_its_own_choice(features({"plan": NOTHING}), 0.15, 0.83, 0.48).table
+    every = Measurement("features", "", pd.concat([features({"step": SAE}).table, told]), {})
+    moved = causes(both("step", "sae feature", 0.3, 0.3))
+    verdict = features_precede_tuning(every, quality(), moved, usage=usage(step=0.3, plan=0.3))
+    assert (verdict.says, verdict.n) == ("supported", 1) and "Of plan nothing is said" in verdict.because
+    alone = features_precede_tuning(Measurement("", "", told, {}), quality(), usage=usage(plan=0.3))
+    assert alone.says == "undecided" and alone.estimate is None, "nothing is left to judge by"
+
+
 def test_amplified_needs_intervals_apart_on_the_same_text() -> None:
     moved = causes(both("step", "sae feature", 0.3, 0.3))
     table = features({"step": SAE}).table

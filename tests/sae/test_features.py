@@ -20,6 +20,7 @@ COLUMNS = (
     *("d", "d_low", "d_high", "position_matched", "token_matched", "n_positive", "n_negative", "n_searched"),
 )
 SOURCES = ("sae", "raw dimension", "random direction", "difference of means", "linear probe", "shuffled labels")
+CEILING = "own choice"
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,10 @@ def test_table_has_a_row_per_strategy_place_source_and_model(made, small_sae):
     assert made.made_with["sae"] == dict(small_sae.trained_on)
     assert set(COLUMNS) <= set(made.table.columns)
     keys = made.table[["strategy", "at", "source", "model"]]
-    assert len(keys) == 4 * 2 * 6 * 2 and not keys.duplicated().any()
+    assert len(keys) == 4 * 2 * 6 * 2 + 4 * 2 and not keys.duplicated().any()
     searched = made.table.groupby("source").n_searched.unique().map(list).to_dict()
-    assert searched == dict(zip(SOURCES, ([64], [32], [64], [1], [1], [64]), strict=True))
+    assert searched == dict(zip((*SOURCES, CEILING), ([64], [32], [64], [1], [1], [64], [1]), strict=True))
+    assert set(made.table[made.table.source == CEILING]["at"]) == {"onset"}, "in content nothing is left to choose"
     scored = made.table.dropna(subset="auroc")
     assert len(scored) and ((scored.low <= scored.auroc) & (scored.auroc <= scored.high)).all()
     base, tuned = base_and_tuned(made.table)
@@ -69,8 +71,11 @@ def test_a_pair_of_one_model_has_one_table(pair_of_same, small_sae, readings):
 
 
 def test_below_the_tuned_blocks_the_same_text_gives_the_same_bits(upper_pair, small_sae, readings):
-    base, tuned = base_and_tuned(strategy_features(upper_pair, small_sae, {"both": readings}).table)
+    table = strategy_features(upper_pair, small_sae, {"both": readings}).table
+    base, tuned = base_and_tuned(table[table.source != CEILING])
     assert base.drop(columns=TESTED).equals(tuned.drop(columns=TESTED))
+    base, tuned = base_and_tuned(table[table.source == CEILING])
+    assert not base["mean"].equals(tuned["mean"]), "what the whole model expects does change"
     above = train_sae(upper_pair, readings, hook="blocks.3.hook_out", d_sae=32, k=4, samples=6_000)
     base, tuned = base_and_tuned(strategy_features(upper_pair, above, {"both": readings}).table)
     assert not base.auroc.equals(tuned.auroc)
