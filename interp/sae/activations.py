@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from interp.backoff import at_most
+from interp.devices import asked_at
 from interp.measurement import digest
 from interp.tasks.task import Reading
 
@@ -99,7 +100,7 @@ def batches(model: Any, readings: Sequence[Reading], *, tokens_at_once: int = TO
     """Readings by length in right-padded batches: their numbers, token ids, and the mask of real tokens."""
     if not readings or not all(reading.tokens for reading in readings):
         raise ValueError("there is nothing to read; give at least one reading, each with at least one token")
-    device = next(model.parameters()).device
+    device = asked_at(model)
     order = sorted(range(len(readings)), key=lambda number: len(readings[number].tokens))
     longest = readings[order[-1]]
     if len(longest.tokens) > model.cfg.n_ctx:

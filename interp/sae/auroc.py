@@ -63,7 +63,7 @@ def auroc_interval(
     n = len(problems)
     wins = _wins_between(scores, positive, cluster, n)
     sizes = [np.bincount(cluster[side], minlength=n) for side in (positive, ~positive)]
-    draws = _resamples(n, n_resamples, seed)
+    draws = resamples(n, n_resamples, seed)
     pairs = (draws @ sizes[0]) * (draws @ sizes[1])
     won = ((draws @ wins) * draws).sum(1)
     low, high = np.quantile(won[pairs > 0] / pairs[pairs > 0], [(1 - level) / 2, (1 + level) / 2])
@@ -71,8 +71,8 @@ def auroc_interval(
 
 
 @functools.lru_cache(maxsize=2)
-def _resamples(n: int, n_resamples: int, seed: int) -> Float[np.ndarray, "resample problem"]:
-    """How often each problem is drawn in each resample; kept, since every row of a table asks for the same ones."""
+def resamples(n: int, n_resamples: int, seed: int) -> Float[np.ndarray, "resample problem"]:
+    """How often each of n problems is drawn in each resample; kept, since all rows of a table ask for the same ones."""
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(float)
 
 

@@ -34,7 +34,10 @@ def feature_contexts(
     says is that the strategy is not there. `neuronpedia` is its page's address, where a released SAE has one.
     """
     read = {name: sae.encode(activations(model, readings, sae.hook)) for name, model in pair.models.items()}
-    heads = {name: model.state_dict()["unembed.weight"].float() for name, model in pair.models.items()}
+    heads = {
+        name: model.state_dict()["unembed.weight"].float().to(sae.sae.W_dec.device)
+        for name, model in pair.models.items()
+    }
     ends = torch.tensor([len(reading.tokens) - 1 for reading in readings]).cumsum(0).tolist()
     chosen = features.table[(features.table.source == "sae") & (features.table.model == "base")]
     chosen = chosen.drop_duplicates(["strategy", "at"]).dropna(subset=["feature"])

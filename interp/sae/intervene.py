@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from interp.decoding import left_padded
+from interp.devices import asked_at
 from interp.sae.activations import batches, hook_name
 from interp.sae.splice import check_spliceable
 from interp.sae.trained import TrainedSAE
@@ -31,7 +32,7 @@ def edited_logprobs(
     hook = hook_name(model, hook)
     if short := [number for number, ids in enumerate(prefixes) if len(ids) < 2]:
         raise ValueError(f"prefix {short[0]} has fewer than two tokens; edit places behind the first token")
-    device = next(model.parameters()).device
+    device = asked_at(model)
     tokens, mask = left_padded(prefixes, pad=pad, device=device)
     cache = DynamicCache(config=model.original_model.config)
     options: dict[str, Any] = {"past_key_values": cache, "use_cache": True}

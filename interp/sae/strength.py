@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from interp.sae.auroc import MIN_PROBLEMS
+from interp.sae.auroc import MIN_PROBLEMS, resamples
 
 _COLUMNS_AT_ONCE = 128
 POSITIONS = 64
@@ -41,8 +41,7 @@ def cohens_d(
     if len(np.unique(cluster[positive])) < MIN_PROBLEMS or np.isnan(d):
         return d, np.nan, np.nan
     n = len(problems)
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(float)
-    low, high = np.nanquantile(_d(draws @ moments), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.nanquantile(_d(resamples(n, n_resamples, seed) @ moments), [(1 - level) / 2, (1 + level) / 2])
     return d, float(low), float(high)
 
 

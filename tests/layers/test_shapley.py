@@ -11,7 +11,7 @@ from interp.tasks.organism import organism_task
 
 
 def test_values_add_up_and_a_group_that_does_nothing_gets_nothing(organism_pair: Callable[..., Pair]) -> None:
-    task, store = organism_task("upper", n=12, practice=1), Store()
+    task, store = organism_task("upper", n=6, practice=1), Store()
     pair = organism_pair("upper")
     table = shapley(pair, task, store=store).table
     swaps = block_swaps(pair, task, store=store).table
@@ -25,14 +25,14 @@ def test_values_add_up_and_a_group_that_does_nothing_gets_nothing(organism_pair:
 
 
 def test_what_acts_together_is_shared(organism_pair: Callable[..., Pair]) -> None:
-    table = shapley(organism_pair("newskill"), organism_task("newskill", n=12, practice=1)).table
+    table = shapley(organism_pair("newskill"), organism_task("newskill", n=6, practice=1)).table
     means = table[table["axis"] == "answers"].groupby("group")[["value", "alone"]].mean()
     assert (means.alone[["lower third", "middle third", "upper third"]] < 0.1).all()
     assert (means.value[["lower third", "middle third", "upper third"]] > 0.03).all()
 
 
 def test_switching_below_the_change_is_tuned_and_above_it_base(organism_pair: Callable[..., Pair]) -> None:
-    table = depth_sweep(organism_pair("upper"), organism_task("upper", n=12, practice=1)).table
+    table = depth_sweep(organism_pair("upper"), organism_task("upper", n=6, practice=1)).table
     share = table.groupby(["axis", "direction", "sweep", "layer"]).correct.mean()
     for axis in ("answers", "strategy onset"):
         base, tuned = share[axis, "tuned into base", "nothing", -1], share[axis, "base into tuned", "nothing", -1]

@@ -26,6 +26,7 @@ from interp.routing.vectors import (
     shuffled_vectors,
 )
 from interp.tasks.organism import organism_task
+from interp.tasks.task import Grade, Problem
 
 HOOK = "blocks.1.hook_out"
 LENGTH = 10
@@ -136,7 +137,7 @@ def test_a_vector_is_applied_only_where_it_was_fitted(tiny_pair: Callable[[str],
 
 @pytest.mark.parametrize(("tuned", "recovered"), [("rl", True), ("newskill", False)])
 def test_steering_brings_out_when_and_not_how(tuned: str, recovered: bool, organism_pair: Callable[..., Pair]) -> None:
-    pair, task = organism_pair(tuned), organism_task(tuned, n=45, practice=150)
+    pair, task = organism_pair(tuned), organism_task(tuned, n=45, practice=90)
     decisions = task_decisions(pair, task)
     groups = by_strategy(opening_sites(pair, task, decisions))
     assert {pair.words([token])[0] for token in groups} == {"step", "back", "plan"}
@@ -192,9 +193,14 @@ def test_the_layer_is_chosen_on_practice_problems_alone(organism_pair: Callable[
     decisions = task_decisions(pair, task)
     sites = opening_sites(pair, task, decisions)
     hooks = ["blocks.0.hook_out", "blocks.4.hook_out"]
-    assert chosen_hook(pair, task, decisions, sites, hooks) == "blocks.4.hook_out"
-    other = replace(task, problems=organism_task("rl", n=12, practice=3, seed=5).problems)
-    assert chosen_hook(pair, other, decisions, sites, hooks) == "blocks.4.hook_out", "test problems are not looked at"
+    graded: set[str] = set()
+
+    def grade(problem: Problem, text: str) -> Grade:
+        graded.add(problem.id)
+        return task.grade(problem, text)
+
+    assert chosen_hook(pair, replace(task, grade=grade), decisions, sites, hooks) == "blocks.4.hook_out"
+    assert graded and not graded & {problem.id for problem in task.problems}, "test problems are not looked at"
     assert chosen_hook(pair, task, decisions, [], hooks) == "blocks.0.hook_out", "nothing to choose by"
     assert candidate_hooks(6) == ["blocks.4.hook_out", "blocks.3.hook_out", "blocks.2.hook_out"]
     assert candidate_hooks(1) == ["blocks.0.hook_out"]

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from interp.measurement import Measurement
 from interp.organisms.grammar import label_response, prompt_words, respond
 from interp.organisms.language import VOCABULARY
 from interp.organisms.world import KINDS, draw_program
 from interp.pair import Pair
+from interp.sae.features import strategy_features
 from interp.sae.train import train_sae
 from interp.sae.trained import TrainedSAE
 from interp.tasks.task import Label, Reading
@@ -37,6 +39,12 @@ def readings() -> list[Reading]:
 def small_sae(tiny_pair: Callable[[str], Pair], readings: list[Reading]) -> TrainedSAE:
     """64 features of the tiny Llama's blocks.2.hook_out."""
     return train_sae(tiny_pair("llama"), readings, d_sae=64, k=4, samples=10_000)
+
+
+@pytest.fixture(scope="session")
+def features(tiny_pair: Callable[[str], Pair], small_sae: TrainedSAE, readings: list[Reading]) -> Measurement:
+    """What its features tell, measured once for all tests."""
+    return strategy_features(tiny_pair("llama"), small_sae, {"all": readings})
 
 
 @pytest.fixture(scope="session")

@@ -38,36 +38,35 @@ def detector(tiny_pair, detector_of) -> TrainedSAE:
 
 
 @pytest.fixture(scope="module")
-def features(tiny_pair, detector, worded) -> Measurement:
+def of_words(tiny_pair, detector, worded) -> Measurement:
     return strategy_features(tiny_pair("llama"), detector, {"all": worded})
 
 
-def test_a_planted_trigger_word_detector_is_token_driven(tiny_pair, detector, worded, features):
+def test_a_planted_trigger_word_detector_is_token_driven(tiny_pair, detector, worded, of_words):
     pair = tiny_pair("llama")
-    row = features.table.query("source == 'sae' and model == 'base'").iloc[0]
+    row = of_words.table.query("source == 'sae' and model == 'base'").iloc[0]
     assert row.feature == 0 and row.auroc > 0.99, "it tells the strategy without fault"
-    table = feature_attacks(pair, detector, worded, features).table.set_index("attack")
+    table = feature_attacks(pair, detector, worded, of_words).table.set_index("attack")
     assert (table.says.drop("same position") == "token-driven").all()
     assert "step" in table.tokens.iloc[0].split()
     for attack in ("replace", "insert", "prepend"):
         assert table.d[attack] > 2 and table.low[attack] > 0.8 > table.control[attack]
 
 
-def test_the_verdict_on_it_is_token_detector(tiny_pair, detector, worded, features):
+def test_the_verdict_on_it_is_token_detector(tiny_pair, detector, worded, of_words):
     pair = tiny_pair("llama")
-    attacks = feature_attacks(pair, detector, worded, features)
+    attacks = feature_attacks(pair, detector, worded, of_words)
     fits = [{"model": m, "bos": "excluded", "fvu": 0.1, "kl_recovered": 0.9} for m in ("base", "tuned")]
     quality = Measurement("sae_quality", "shares", pd.DataFrame(fits), {})
-    [one] = standings(features, quality, attacks=attacks)
+    [one] = standings(of_words, quality, attacks=attacks)
     assert one.word == "token detector" and "reads words" in one.because
 
 
-def test_a_feature_that_no_token_raises_is_not(tiny_pair, small_sae, readings):
+def test_a_feature_that_no_token_raises_is_not(tiny_pair, small_sae, readings, features):
     """A feature of position: what stands in the text, whatever the words, leaves it where it was."""
     pair = tiny_pair("llama")
-    found = strategy_features(pair, small_sae, {"all": readings})
-    told = found.table[found.table["at"] == "content"].assign(sign=1, auroc=0.9)
-    table = feature_attacks(pair, small_sae, readings, replace(found, table=told), n_texts=30).table
+    told = features.table[features.table["at"] == "content"].assign(sign=1, auroc=0.9)
+    table = feature_attacks(pair, small_sae, readings, replace(features, table=told), n_texts=30).table
     table = table[table.attack != "same position"]
     injected = table[table.attack.isin(["replace", "insert", "prepend"])]
     beyond = (injected.d - injected.control.clip(lower=0)).groupby([injected.strategy, injected["at"]]).max()
@@ -76,26 +75,26 @@ def test_a_feature_that_no_token_raises_is_not(tiny_pair, small_sae, readings):
     assert "context-dependent" in set(says) or "weakly token-driven" in set(says)
 
 
-def test_random_tokens_are_no_trigger(tiny_pair, detector, worded, features, monkeypatch):
+def test_random_tokens_are_no_trigger(tiny_pair, detector, worded, of_words, monkeypatch):
     """The same attack with tokens that the feature does not read finds nothing."""
     pair = tiny_pair("llama")
     digits = [VOCABULARY.index(digit) for digit in "123"]
     monkeypatch.setattr("interp.sae.attacks._triggers", lambda readings, values: digits)
-    table = feature_attacks(pair, detector, worded, features).table
+    table = feature_attacks(pair, detector, worded, of_words).table
     table = table[table.attack != "same position"]
     assert (table[table.attack != "strategy"].d < 0.8).all()
     assert set(table.says) <= {"context-dependent", "weakly token-driven", "partly token-driven"}
     assert table[table.attack == "strategy"].d.iloc[0] > 2, "while the strategy itself is seen"
 
 
-def test_a_feature_that_is_lower_or_tells_nothing_is_not_attacked(tiny_pair, detector, worded, features):
+def test_a_feature_that_is_lower_or_tells_nothing_is_not_attacked(tiny_pair, detector, worded, of_words):
     pair = tiny_pair("llama")
-    for changed in (features.table.assign(sign=-1), features.table.assign(auroc=0.6)):
-        table = feature_attacks(pair, detector, worded, replace(features, table=changed)).table
+    for changed in (of_words.table.assign(sign=-1), of_words.table.assign(auroc=0.6)):
+        table = feature_attacks(pair, detector, worded, replace(of_words, table=changed)).table
         assert table.says.tolist() == ["not attacked"] and np.isnan(table.d.iloc[0])
 
 
-def test_a_paraphrase_that_changes_what_is_read_is_seen(tiny_pair, detector, worded, features):
+def test_a_paraphrase_that_changes_what_is_read_is_seen(tiny_pair, detector, worded, of_words):
     pair = tiny_pair("llama")
     back = VOCABULARY.index("back")
 
@@ -111,12 +110,12 @@ def test_a_paraphrase_that_changes_what_is_read_is_seen(tiny_pair, detector, wor
 
     told = {}
     for name, paraphrase in (("same", lambda reading: reading), ("swapped", swapped), ("longer", longer)):
-        table = feature_attacks(pair, detector, worded, features, paraphrase=paraphrase).table
+        table = feature_attacks(pair, detector, worded, of_words, paraphrase=paraphrase).table
         told[name] = table[table.attack == "paraphrase"].iloc[0]
     assert (told["same"].says, told["same"].n) == ("unclear", 0), "nothing was changed, so nothing was tested"
     assert told["longer"].says == "survives" and told["longer"].retention == pytest.approx(1.0, abs=0.05)
     assert told["swapped"].says == "does not survive" and told["swapped"].retention_high < 0.5
-    nothing = feature_attacks(pair, detector, worded, features, paraphrase=lambda reading: None).table
+    nothing = feature_attacks(pair, detector, worded, of_words, paraphrase=lambda reading: None).table
     row = nothing[nothing.attack == "paraphrase"].iloc[0]
     assert (row.says, row.n) == ("unclear", 0), "no text has another form"
 

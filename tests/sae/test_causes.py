@@ -13,11 +13,6 @@ from interp.sae.sites import is_held_out, onset_sites
 
 
 @pytest.fixture(scope="module")
-def features(tiny_pair, small_sae, readings) -> Measurement:
-    return strategy_features(tiny_pair("llama"), small_sae, {"both": readings})
-
-
-@pytest.fixture(scope="module")
 def causes(tiny_pair, small_sae, readings, features) -> Measurement:
     unrelated = [text.tokens[:4] for text in readings[:6]]
     return feature_causes(

@@ -6,12 +6,6 @@ import pytest
 
 from interp.sae.activations import activations
 from interp.sae.contexts import feature_contexts, neuronpedia
-from interp.sae.features import strategy_features
-
-
-@pytest.fixture(scope="module")
-def features(tiny_pair, small_sae, readings):
-    return strategy_features(tiny_pair("llama"), small_sae, {"all": readings})
 
 
 def test_contexts_are_the_texts_where_the_feature_is_highest(tiny_pair, small_sae, readings, features):

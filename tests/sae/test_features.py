@@ -6,7 +6,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from interp.measurement import Measurement
 from interp.pair import Pair, load_pair
 from interp.sae.directions import reinitialised
 from interp.sae.features import best_candidates, strategy_features
@@ -46,43 +45,40 @@ def base_and_tuned(table, columns=COLUMNS):
     return parts[0], parts[1]
 
 
-@pytest.fixture(scope="module")
-def made(tiny_pair, small_sae, readings) -> Measurement:
-    return strategy_features(tiny_pair("llama"), small_sae, {"both": readings})
-
-
-def test_table_has_a_row_per_strategy_place_source_and_model(made, small_sae):
-    assert made.made_with["sae"] == dict(small_sae.trained_on)
-    assert set(COLUMNS) <= set(made.table.columns)
-    keys = made.table[["strategy", "at", "source", "model"]]
+def test_table_has_a_row_per_strategy_place_source_and_model(features, small_sae):
+    assert features.made_with["sae"] == dict(small_sae.trained_on)
+    assert set(COLUMNS) <= set(features.table.columns)
+    keys = features.table[["strategy", "at", "source", "model"]]
     assert len(keys) == 4 * 2 * 6 * 2 + 4 * 2 and not keys.duplicated().any()
-    searched = made.table.groupby("source").n_searched.unique().map(list).to_dict()
+    searched = features.table.groupby("source").n_searched.unique().map(list).to_dict()
     assert searched == dict(zip((*SOURCES, CEILING), ([64], [32], [64], [1], [1], [64], [1]), strict=True))
-    assert set(made.table[made.table.source == CEILING]["at"]) == {"onset"}, "in content nothing is left to choose"
-    scored = made.table.dropna(subset="auroc")
+    assert set(features.table[features.table.source == CEILING]["at"]) == {"onset"}, (
+        "in content nothing is left to choose"
+    )
+    scored = features.table.dropna(subset="auroc")
     assert len(scored) and ((scored.low <= scored.auroc) & (scored.auroc <= scored.high)).all()
-    base, tuned = base_and_tuned(made.table)
+    base, tuned = base_and_tuned(features.table)
     assert base.feature.equals(tuned.feature) and not base.auroc.equals(tuned.auroc)
 
 
 def test_a_pair_of_one_model_has_one_table(pair_of_same, small_sae, readings):
-    base, tuned = base_and_tuned(strategy_features(pair_of_same("llama"), small_sae, {"both": readings}).table)
+    base, tuned = base_and_tuned(strategy_features(pair_of_same("llama"), small_sae, {"all": readings}).table)
     assert base.drop(columns=TESTED).equals(tuned.drop(columns=TESTED))
 
 
 def test_below_the_tuned_blocks_the_same_text_gives_the_same_bits(upper_pair, small_sae, readings):
-    table = strategy_features(upper_pair, small_sae, {"both": readings}).table
+    table = strategy_features(upper_pair, small_sae, {"all": readings}).table
     base, tuned = base_and_tuned(table[table.source != CEILING])
     assert base.drop(columns=TESTED).equals(tuned.drop(columns=TESTED))
     base, tuned = base_and_tuned(table[table.source == CEILING])
     assert not base["mean"].equals(tuned["mean"]), "what the whole model expects does change"
     above = train_sae(upper_pair, readings, hook="blocks.3.hook_out", d_sae=32, k=4, samples=6_000)
-    base, tuned = base_and_tuned(strategy_features(upper_pair, above, {"both": readings}).table)
+    base, tuned = base_and_tuned(strategy_features(upper_pair, above, {"all": readings}).table)
     assert not base.auroc.equals(tuned.auroc)
 
 
-def test_shuffled_labels_stay_near_one_half(made):
-    table = made.table.dropna(subset="auroc")
+def test_shuffled_labels_stay_near_one_half(features):
+    table = features.table.dropna(subset="auroc")
     shuffled = table.source == "shuffled labels"
     assert (table[shuffled].auroc - 0.5).abs().max() < 0.1
     assert table[~shuffled & (table.model == "base")].low.max() > 0.6, "while real labels can be told"
@@ -185,14 +181,14 @@ def test_an_sae_of_another_width_is_refused(tiny_pair: Callable[[str], Pair], sm
         ValueError, match=r"the SAE reads width 32, the activations at 'blocks.2.mlp.in.hook_out' have 64"
     ):
         wide = replace(small_sae, hook="blocks.2.mlp.in.hook_out")
-        strategy_features(tiny_pair("llama"), wide, {"both": readings})
+        strategy_features(tiny_pair("llama"), wide, {"all": readings})
 
 
-def test_each_text_is_read_by_both_models_and_chosen_on_the_first(tiny_pair, small_sae, readings, made):
+def test_each_text_is_read_by_both_models_and_chosen_on_the_first(tiny_pair, small_sae, readings, features):
     texts = {"both": readings, "some": readings[::2]}
     table = strategy_features(tiny_pair("llama"), small_sae, texts).table
     first = table[table.text == "both"].drop(columns="text").reset_index(drop=True)
-    assert first.equals(made.table.drop(columns="text")), "a second text changes nothing on the first"
+    assert first.equals(features.table.drop(columns="text")), "a second text changes nothing on the first"
     second = table[(table.text == "some") & (table.source == "sae")]
     assert len(second) == 4 * 2 * 2
     chosen = first[first.source == "sae"].drop_duplicates(["strategy", "at"]).set_index(["strategy", "at"]).feature
@@ -203,7 +199,7 @@ def test_other_saes_and_an_untrained_model_stand_beside(tiny_pair, small_sae, re
     pair = tiny_pair("llama")
     fresh = reinitialised(pair.base)
     others = {"second seed": (None, small_sae), "untrained model": (fresh, small_sae)}
-    table = strategy_features(pair, small_sae, {"both": readings}, others=others).table
+    table = strategy_features(pair, small_sae, {"all": readings}, others=others).table
     ours = table[table.source == "sae"].drop(columns=["source", *TESTED]).reset_index(drop=True)
     again = table[table.source == "second seed"].drop(columns=["source", *TESTED]).reset_index(drop=True)
     assert ours.equals(again), "the same SAE under another name"
@@ -214,7 +210,7 @@ def test_other_saes_and_an_untrained_model_stand_beside(tiny_pair, small_sae, re
 def test_chosen_in_tuned_is_the_swapped_pair(tiny_pair, small_sae, readings):
     pair = tiny_pair("llama")
     swapped = replace(pair, base=pair.tuned, tuned=pair.base)
-    ours = strategy_features(pair, small_sae, {"both": readings}, chosen_in="tuned").table
-    theirs = strategy_features(swapped, small_sae, {"both": readings}).table
+    ours = strategy_features(pair, small_sae, {"all": readings}, chosen_in="tuned").table
+    theirs = strategy_features(swapped, small_sae, {"all": readings}).table
     theirs = theirs.assign(model=theirs.model.map({"base": "tuned", "tuned": "base"}))
     assert ours.reset_index(drop=True).equals(theirs.reset_index(drop=True))
