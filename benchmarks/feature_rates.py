@@ -8,12 +8,13 @@ from interp.claims.feature_standings import PRECEDES
 from interp.intervals import wilson
 from interp.organisms.world import NEW_OP
 
-DEVELOPMENT, CONFIRMATION = (0, 1, 2), (3, 4)
-"""Base seeds on which rules and thresholds were set, and those that had no part in that.
+DEVELOPMENT, CONFIRMATION = (0, 1, 2, 3, 4), (5, 7)
+"""Base seeds on which rules and thresholds were set, and those that had no part in that (base 6 failed its gate).
 
-Until the edits were as long as the spread of the activations, seeds 1 and 2 confirmed: they found 42 of 88 cells. They
-were then looked at to find out why, so that they count as development now.
+Seeds 1 and 2 confirmed first, and 42 of 88 cells were found; then 3 and 4, and 60 of 96 were. Each time they were looked
+at afterwards to find out why, so that they count as development now.
 """
+CHANCE = "left to chance"
 ANSWER = "ans"
 """The opener of an answer, which base writes where a problem's steps are over, or at once: mostly a matter of how far
 the text has come. Base had it, so it counts among the cells that base had, but "undecided" is often the right word, and
@@ -45,6 +46,8 @@ def block(
             (table.planted == had) & (table.strategy != ANSWER),
             PRECEDES,
         ),
+        'found: "pre-existing", base had it, "left to chance" apart': ((table.planted == had) & (table.word != CHANCE), PRECEDES),
+        '"left to chance", base had it': (table.planted == had, (CHANCE,)),
         'found: "pre-existing", the answer': ((table.planted == had) & (table.strategy == ANSWER), PRECEDES),
         'found: "new", operation Z': (table.strategy == NEW_OP, ("new",)),
         "SAE invalid": (table.planted == had, ("SAE invalid",)),

@@ -88,7 +88,8 @@ def standings(
     - pre-existing but inert in base (repurposed): found in base, inert there, matters in tuned
     - new (`news`): tuned tells it (AUROC 0.80, low end) by a feature of its own SAE that is further from all features
       of base's than 95% of a second seed's are, or by a direction whose cosine with base's is under 0.80; tuned
-      carries it out and base, reading the same text, does not; and base does no better with either set at all tokens
+      carries it out and base, reading the same text, does not; and with either set at all tokens base wins back less
+      than a tenth of that (high end)
     - left to chance: nothing tells it, and base, which does open with it (probability 0.05 or more where it comes),
       does not know itself: by the standards above (0.80, and 0.60 at one position) its own probability of the opening
       tokens tells no more. Which of its ways base follows is a coin's toss there, so no feature of it could be found

@@ -38,7 +38,7 @@ def features_precede_tuning(
     may lie elsewhere than in the strategies that it uses. Undecided also where strategies differ or one is undecided,
     where the SAE is invalid, where no strategy has 100 positive tokens and where usage was not measured.
 
-    Every threshold was set on organisms of base seeds 0 to 2 and is held against those of seeds 3 and 4 in
+    Every threshold was set on organisms of base seeds 0 to 4 and is held against those of seeds 5 and 7 in
     benchmarks/feature_verdicts.py. The paper's own evidence, that a vector fitted by gradient steers base, does not
     enter: as long a vector brings about tokens that base never writes at such places too (`fitted_vectors`; in the
     organisms by 0.30 to 0.53 on average, strategies by 0.47 to 0.56).

@@ -15,6 +15,7 @@ from torch import Tensor
 from interp.measurement import Measurement
 from interp.pair import Pair
 from interp.sae.activations import activations, check_varied, digest_of
+from interp.sae.asked import own_openers
 from interp.sae.auroc import aurocs
 from interp.sae.choice import opening
 from interp.sae.directions import linear_probe, mean_difference, random_directions
@@ -141,16 +142,19 @@ def _sources(sae: TrainedSAE, sites: Mapping[str, Sites], x: Scores, n_random: i
 def _own_choice(
     pair: Pair, sites: Mapping[str, Sites], texts: Mapping[str, Sequence[Reading]], keys: Sequence[Key], seed: int
 ) -> list[dict[str, Any]]:
-    """The rows of what each model itself expects, of every text."""
+    """The rows of what each model itself expects, of every text, for strategies with an opening token of their own."""
+    first = next(iter(sites.values()))
     scores = {}
     for model, name in keys:
         chance = opening(pair.models[model], pair.d_vocab, texts[name], sites[name])
         told = {strategy: chance[:, number] for number, strategy in enumerate(sites[name].strategies)}
-        first = next(iter(sites.values())).strategies
         # A strategy that a further text does not hold opens with nothing there.
-        columns = [told.get(strategy, np.zeros(len(chance))) for strategy in first]
+        columns = [told.get(strategy, np.zeros(len(chance))) for strategy in first.strategies]
         scores[model, name] = torch.from_numpy(np.stack(columns, 1))
-    return best_candidates(sites, scores, fitted=True, seed=seed)
+    rows = best_candidates(sites, scores, fitted=True, seed=seed)
+    # How likely a token is that opens several strategies says nothing of any one of them.
+    owning = [strategy for strategy in first.strategies if own_openers(texts[keys[0][1]], first, strategy)]
+    return [row for row in rows if row["strategy"] in owning]
 
 
 def _other(

@@ -168,11 +168,13 @@ def test_new_is_what_tuned_can_do_and_base_neither_holds_nor_can_be_made_to() ->
     for why, other in {
         "matched in base": news(0.9),
         "base gains by it": news(base=0.3),
+        "base gains by it more than a tenth of what tuned can": news(base=0.08),
         "tells nothing in tuned": news(told=0.6),
         "only counts positions in tuned": news(position=0.5),
         "base can do it too": news(able=0.0),
     }.items():
         assert word(told, moved, news=other) != "new", why
+    assert word(told, moved, news=news(base=0.06)) == "new", "less than a tenth"
     verdict = features_precede_tuning(told, quality(), moved, news=news(), usage=usage(step=0.0))
     assert (verdict.says, verdict.n) == ("contradicted", 1), "what is new was gained"
 

@@ -89,12 +89,13 @@ def test_strategies_independent_of_the_text_are_not_found(tiny_pair, small_sae, 
     rng = np.random.default_rng(0)
 
     def dealt(labels: tuple[Label, ...]) -> tuple[Label, ...]:
-        coin = rng.choice(["heads", "tails"], size=len(labels))
+        coin = rng.choice(["heads", "tails", "edge"], size=len(labels))
         return tuple(x if x.strategy == "none" else replace(x, strategy=str(coin[x.stretch])) for x in labels)
 
     by_coin = [replace(reading, labels=dealt(reading.labels)) for reading in readings]
     table = strategy_features(tiny_pair("llama"), small_sae, {"both": by_coin}).table
-    assert set(table.strategy) == {"heads", "tails"} and table.auroc.notna().all()
+    assert set(table.strategy) == {"heads", "tails", "edge"} and table.auroc.notna().all()
+    assert CEILING not in set(table.source), "no token opens one of them more often than the others"
     assert (table.auroc - 0.5).abs().max() < 0.1
     assert (table.low <= 0.5).mean() > 0.8
     assert (table.position_matched.dropna() - 0.5).abs().max() < 0.15
