@@ -1,6 +1,6 @@
 """The rates of false verdicts as a block of benchmarks/README.md, from the cells of feature_verdicts.py."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
@@ -11,8 +11,8 @@ from interp.organisms.world import NEW_OP
 DEVELOPMENT, CONFIRMATION = (0, 1, 2, 3, 4), (5, 7)
 """Base seeds on which rules and thresholds were set, and those that had no part in that (base 6 failed its gate).
 
-Seeds 1 and 2 confirmed first, and 42 of 88 cells were found; then 3 and 4, and 60 of 96 were. Each time they were looked
-at afterwards to find out why, so that they count as development now.
+Seeds 1 and 2 confirmed first, and 42 of 88 cells were found; then 3 and 4, and 60 of 96 were. Each time they were
+looked at afterwards to find out why, so that they count as development now.
 """
 CHANCE = "left to chance"
 ANSWER = "ans"
@@ -46,7 +46,10 @@ def block(
             (table.planted == had) & (table.strategy != ANSWER),
             PRECEDES,
         ),
-        'found: "pre-existing", base had it, "left to chance" apart': ((table.planted == had) & (table.word != CHANCE), PRECEDES),
+        'found: "pre-existing", base had it, "left to chance" apart': (
+            (table.planted == had) & (table.word != CHANCE),
+            PRECEDES,
+        ),
         '"left to chance", base had it': (table.planted == had, (CHANCE,)),
         'found: "pre-existing", the answer': ((table.planted == had) & (table.strategy == ANSWER), PRECEDES),
         'found: "new", operation Z': (table.strategy == NEW_OP, ("new",)),
@@ -56,7 +59,7 @@ def block(
         "## What is said of strategies (`python benchmarks/feature_verdicts.py --out FOLDER --write`)",
         "",
         f"Cells of organism, base seed, SAE seed and strategy; rules and thresholds were set on base seeds "
-        f"{_of(DEVELOPMENT)}. {sizes}: about a quick report. Intervals are Wilson's over cells, which share their base "
+        f"{_of(DEVELOPMENT)}. {sizes}. Intervals are Wilson's over cells, which share their base "
         "seed's text and are not independent.",
         "",
         f"| said | {_of(DEVELOPMENT, 'development: base seeds ')} | {_of(CONFIRMATION, 'confirmation: base seeds ')} |",
@@ -79,9 +82,7 @@ def block(
         words = table[table.organism == organism].word.value_counts()
         lines.append(f"| {organism} | " + " | ".join(str(words.get(word, 0)) for word in _WORDS) + " |")
     have = set(zip(claims.organism, claims.base_seed, claims.sae_seed, strict=True))
-    every = [(o, b, s) for o in organisms for b in base_seeds for s in sae_seeds]
-    missing = [cell for cell in every if cell not in have]
-    lines += ["", _missing(missing, len(every))]
+    lines += ["", _measured(have, len(organisms) * len(base_seeds) * len(sae_seeds))]
     return "\n".join(lines)
 
 
@@ -107,15 +108,16 @@ def _rate(hits: pd.Series) -> str:
 
 
 def _of(seeds: Sequence[int], before: str = "") -> str:
-    return before + ", ".join(map(str, seeds[:-1])) + f" and {seeds[-1]}"
+    return before + (f"{', '.join(map(str, seeds[:-1]))} and {seeds[-1]}" if len(seeds) > 1 else str(seeds[0]))
 
 
-def _missing(missing: Sequence[tuple[str, int, int]], n: int) -> str:
-    """Which of the cells asked for were not measured, by SAE seed and base seed."""
-    if not missing:
-        return f"All {n} of organism x base seed x SAE seed were measured."
-    told: dict[tuple[int, int], list[str]] = {}
-    for organism, base, sae in missing:
-        told.setdefault((sae, base), []).append(organism)
-    names = "; ".join(f"SAE seed {sae}, base seed {base}: {', '.join(told[sae, base])}" for sae, base in sorted(told))
-    return f"{n - len(missing)} of {n} of organism x base seed x SAE seed were measured. Missing are {names}."
+def _measured(have: Collection[tuple[str, int, int]], asked: int) -> str:
+    """Which of the cells asked for were measured, seeds of the same organisms together."""
+    seeds: dict[tuple[int, int], list[str]] = {}
+    for organism, base, sae in have:
+        seeds.setdefault((sae, base), []).append(organism)
+    alike: dict[tuple[int, str], list[int]] = {}
+    for (sae, base), organisms in sorted(seeds.items()):
+        alike.setdefault((sae, ", ".join(sorted(organisms))), []).append(base)
+    told = [f"SAE seed {sae} of base seeds {_of(bases)}: {names}" for (sae, names), bases in alike.items()]
+    return f"{len(have)} of {asked} of organism x base seed x SAE seed were measured. {'; '.join(told)}."

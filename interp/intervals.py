@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 _CELLS_AT_ONCE = 2**22
+_CELLS_KEPT = 2**20
+"""Resamples times distinct rows up to which a draw is kept for the next column: 8 MB."""
 _NORMAL = NormalDist()
 _DIFFERING = np.array([[1, 0, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1], [0, 0, 1], [1, 1, 0]], dtype=np.float64)
 """Right and wrong under hybrid, base and tuned, wherever one of them differs from the two others."""
@@ -226,10 +228,18 @@ def _distinct(
         codes = np.flatnonzero(tally)
         rows, counts = (codes[:, None] >> np.arange(table.shape[1])[::-1] & 1).astype(np.float64), tally[codes]
     else:
-        rows, counts = np.unique(table, axis=0, return_counts=True)
+        rows, counts = _sorted(table.shape, table.tobytes())
     if unseen is None:
         return rows, counts.astype(np.float64)
     return np.concatenate([rows, unseen]), np.concatenate([counts, np.full(len(unseen), 1 / len(unseen))])
+
+
+@functools.lru_cache(maxsize=8)
+def _sorted(
+    shape: tuple[int, ...], cells: bytes
+) -> tuple[Float[np.ndarray, "distinct column"], Int[np.ndarray, " distinct"]]:
+    """A table's distinct rows in order, and how often each came up. One recovered gap asks five times."""
+    return np.unique(np.frombuffer(cells).reshape(shape), axis=0, return_counts=True)
 
 
 def _draws(
@@ -249,16 +259,28 @@ def _draws(
         return np.asarray(statistic(*means.T), dtype=np.float64)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=64)
 def _means(
     shape: tuple[int, ...], rows: bytes, counts: bytes, n_resamples: int, seed: int
 ) -> Float[np.ndarray, "resample column"]:
-    """Every resample's means. Each arm of a table is held against one gap, whose resamples are kept for the next."""
-    table, often = np.frombuffer(rows).reshape(shape), np.frombuffer(counts)
-    rng, n = np.random.default_rng(seed), round(often.sum())
-    at_once = max(1, _CELLS_AT_ONCE // len(table))
+    """Every resample's means. A page, a verdict and a figure ask for the same arms: the last ones are kept."""
+    table, n = np.frombuffer(rows).reshape(shape), round(np.frombuffer(counts).sum())
+    if n_resamples * len(table) <= _CELLS_KEPT:
+        return _times_drawn(counts, n_resamples, seed) @ table / n
+    rng, at_once = np.random.default_rng(seed), max(1, _CELLS_AT_ONCE // len(table))
     sizes = [min(at_once, n_resamples - start) for start in range(0, n_resamples, at_once)]
-    return np.concatenate([rng.multinomial(n, often / often.sum(), size=size) @ table / n for size in sizes])
+    return np.concatenate([_multinomial(rng, counts, size) @ table / n for size in sizes])
+
+
+@functools.lru_cache(maxsize=4)
+def _times_drawn(counts: bytes, n_resamples: int, seed: int) -> Int[np.ndarray, "resample distinct"]:
+    """How often each distinct row comes up in each resample. Columns without equal rows have it in common."""
+    return _multinomial(np.random.default_rng(seed), counts, n_resamples)
+
+
+def _multinomial(rng: np.random.Generator, counts: bytes, size: int) -> Int[np.ndarray, "resample distinct"]:
+    often = np.frombuffer(counts)
+    return rng.multinomial(round(often.sum()), often / often.sum(), size=size)
 
 
 def _tails(

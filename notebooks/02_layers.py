@@ -101,12 +101,12 @@ lens(logit_lens(pair, texts, max_tokens=500, draws=2))
 # ## Effect
 #
 # Base's stream up to a layer, continued by tuned's blocks; and one of tuned's blocks alone. Four axes are read from
-# the same texts: answers, closed-book facts, output format, and the token that opens the strategy. (The sweep asks ten problems,
+# the same texts: answers, closed-book facts, output format, and the token that opens the strategy. (The sweep asks six problems,
 # so its intervals are wide.)
 
 # %%
 swaps = block_swaps(pair, task)
-depth_curves(depth_sweep(pair, replace(task, problems=task.problems[:10])))
+depth_curves(depth_sweep(pair, replace(task, problems=task.problems[:6])))
 
 # %% [markdown]
 # ## State or stack?

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from interp import intervals
 from interp.intervals import (
     Interval,
     Recovered,
@@ -268,3 +269,12 @@ def test_one_problem_is_refused_with_its_reason() -> None:
     found = gap_recovered(np.array([True]), np.array([False]), np.array([True]))
     assert found.refused
     assert found.reason == "there is one problem, and an interval needs at least two"
+
+
+def test_draws_that_are_kept_are_those_that_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = np.random.default_rng(0).normal(size=(2, 40))
+    kept = [paired_bootstrap(lambda mean: mean, column, n_resamples=500) for column in (one, other, one)]
+    intervals._means.cache_clear()
+    monkeypatch.setattr(intervals, "_CELLS_KEPT", 0)
+    anew = [paired_bootstrap(lambda mean: mean, column, n_resamples=500) for column in (one, other, one)]
+    assert kept == anew and kept[0] != kept[1]

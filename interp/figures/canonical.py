@@ -27,7 +27,7 @@ def largest_difference(got: Any, expected: Any) -> tuple[float, str]:
     """
     worst, where = 0.0, ""
     for place, a, b in _pairs(got, expected, "figure"):
-        difference = abs(a - b) if _is_number(a) and _is_number(b) else 0.0 if a == b else math.inf
+        difference = float(abs(a - b)) if _is_number(a) and _is_number(b) else 0.0 if a == b else math.inf
         if difference > worst:
             worst, where = difference, f"{place}: got {_short(a)}, expected {_short(b)}"
             if math.isinf(worst):

@@ -33,8 +33,11 @@ ROUNDING = 1e-9
 
 
 _WHERE = ("swapped", "sweep", "direction", "axis", "tensor", "component", "head", "layer", "boundary", "part", "by")
-_WHAT = ("group", "k", "null", "strategy", "at", "source", "model", "bos")
-_KEYS = ("arm", "rate", "draw", "problem", *_WHERE, *_WHAT)
+_WHAT = ("group", "k", "null", "strategy", "at", "source", "model", "bos", "text", "how", "attack", "rule")
+_PLANTED = ("instrument", "organism", "about", "base_seed", "seed", "reached")
+_KEYS = ("arm", "rate", "draw", "problem", *_WHERE, *_WHAT, *_PLANTED)
+_ALSO = {"by": "tokens", "reached": "n"}
+"""Columns that are a key beside another alone: which tokens a row is about, after how many problems."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def cost(names: Sequence[str], seconds: Mapping[str, float]) -> str:
     unknown = [name for name in names if name not in seconds]
     dearest = sorted(known, key=lambda name: -known[name])[:3]
     said = f"measuring {len(names)} tables in full: about {sum(known.values()) / 60:.0f} minutes of one quiet core"
+    said += f" for {len(known)} of them" if unknown else ""
     said += f", most of it {', '.join(f'{name} {known[name] / 60:.1f}' for name in dearest)}" if dearest else ""
     return said + (f"; not timed yet: {', '.join(unknown)}" if unknown else "")
 
@@ -151,12 +155,16 @@ def compare_tables(
     figure's tolerance for it.
     """
     keys = [c for c in _KEYS if c in expected.columns]
-    if "by" in keys:
-        keys.append("tokens")  # which tokens a row is about; elsewhere their number
+    keys += [also for key, also in _ALSO.items() if key in keys]
     if list(got.columns) != list(expected.columns):
         where = f"columns {list(got.columns)}, expected {list(expected.columns)}"
         return [Check(figure.id, name, "DIFFER", math.inf, where)]
     left, right = _keyed(got, keys), _keyed(expected, keys)
+    if not right.index.is_unique:
+        twice = right.index[right.index.duplicated()][0]
+        raise ValueError(
+            f"{name} has several rows {twice!r} under {', '.join(keys)}; name what tells them apart as a key"
+        )
     shared = left.index.intersection(right.index)
     if sample and not len(shared):
         return [Check(figure.id, name, "SKIPPED", math.nan, "the sample shares no row with the saved table")]
@@ -183,7 +191,7 @@ def saved(folder: Path, figure: Figure) -> dict[str, Measurement]:
     return {name: _loaded(*_place(folder, name), _stamps(*_place(folder, name))) for name in figure.data}
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def _loaded(folder: Path, name: str, stamps: tuple[int, ...]) -> Measurement:
     """Figures side by side draw one table, and what is worked out from it is kept with it (`arm_table`)."""
     return load_data(folder, name)

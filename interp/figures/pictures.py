@@ -31,7 +31,8 @@ def for_print(figure: go.Figure, *, theme: Theme = "paper", width: str = "column
         plot_bgcolor=_GROUND[theme],
         title_font_size=POINTS_8,
     )
-    styled.update_annotations(font_size=POINTS_8)
+    # What is smaller on purpose, the counts in narrow cells, would not fit them otherwise.
+    styled.update_annotations(font_size=POINTS_8, selector=lambda told: (told.font.size or POINTS_8) >= POINTS_8)
     styled.update_xaxes(title_font_size=POINTS_8, tickfont_size=POINTS_8)
     styled.update_yaxes(title_font_size=POINTS_8, tickfont_size=POINTS_8)
     return styled

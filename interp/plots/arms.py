@@ -33,15 +33,12 @@ def arm_table(answers: Measurement) -> pd.DataFrame:
     """
     table = answers.table
     solved = outcomes(table, "arm")
-    sums = table.groupby("arm")[["routed", "changed", "tokens"]].sum()
-    means = table.groupby("arm").agg(
-        flexible=("flexible", "mean"),
-        cut=("reason", lambda reasons: (reasons == "length").mean()),
-    )
+    by_arm = table.assign(cut=table.reason == "length").groupby("arm")
+    sums = by_arm[["routed", "changed", "tokens"]].sum()
+    means = by_arm[["flexible", "cut"]].mean()
     means["routed"], means["changed"] = sums.routed / sums.tokens, sums.changed / sums.tokens
     means["attempted"], means["ended"] = means["routed"] - means["changed"], 1 - means["cut"]
-    means["draws"] = table.groupby("arm").size() // len(solved)
-    means["tokens"] = table.groupby("arm").tokens.mean()
+    means["draws"], means["tokens"] = by_arm.size() // len(solved), by_arm.tokens.mean()
     means["mcnemar"] = [_against_base(solved, str(arm)) for arm in means.index]
     stands = standing(solved, "base", "tuned")
     refused = bool(stands.refused.iloc[0])
@@ -95,7 +92,8 @@ def arms(answers: Measurement) -> go.Figure:
     figure.update_xaxes(title="solved" if refused else "gap recovered", nticks=5, row=1, col=1)
     figure.add_annotation(text="tokens<br>routed", x=0, xref="x2", y=1, yref="paper", yanchor="bottom")
     for at, party in () if refused else ((0, BASE), (1, TUNED)):
-        figure.add_vline(at, line={"color": party.colour, "dash": party.dash, "width": 1.5}, opacity=0.8, row=1, col=1)
+        line = {"color": party.colour, "dash": party.dash, "width": 1.5}
+        figure.add_vline(at, line=line, layer="below", opacity=0.8, row=1, col=1)
     return finish(figure, heading(table), height=_ROW * len(table), above=30)
 
 

@@ -1,5 +1,6 @@
 """The main arms of the routing experiment side by side over base seeds: does what one pair says hold on others?"""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -21,13 +22,16 @@ _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
 
 def seed_table(answers: Mapping[str, Measurement], arms: Sequence[str] = MAIN) -> pd.DataFrame:
     """One row per pair and arm: `arm_table`'s columns and `pair`, the name it was given under."""
-    wanted = {"base", "tuned", *arms}
-    tables = []
-    for name, one in answers.items():
-        few = replace(one, table=one.table[one.table.arm.isin(wanted)])
-        table = arm_table(few).assign(pair=name)
-        tables.append(table[table.arm.isin(arms)])
+    tables = [_of_arms(one, tuple(arms)).assign(pair=name) for name, one in answers.items()]
     return pd.concat(tables, ignore_index=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _of_arms(answers: Measurement, arms: tuple[str, ...]) -> pd.DataFrame:
+    """One pair's rows. A figure and its caption ask for the same, so the last few are kept."""
+    wanted = answers.table.arm.isin({"base", "tuned", *arms})
+    table = arm_table(replace(answers, table=answers.table[wanted]))
+    return table[table.arm.isin(arms)]
 
 
 def arms_by_seed(answers: Mapping[str, Measurement], arms: Sequence[str] = MAIN) -> go.Figure:
@@ -62,6 +66,7 @@ def arms_by_seed(answers: Mapping[str, Measurement], arms: Sequence[str] = MAIN)
     labels = [wrap(name, 24) + ("<br>(tuned by construction)" if name == BY_CONSTRUCTION else "") for name in names]
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=labels, range=[len(names) - 0.5, -0.5])
     figure.update_xaxes(title="gap recovered", tickformat=".0%")
-    for at, line in ((0, BASE), (1, TUNED)):
-        figure.add_vline(at, line={"color": line.colour, "dash": line.dash, "width": 1.5}, opacity=0.8)
+    for at, party in ((0, BASE), (1, TUNED)):
+        line = {"color": party.colour, "dash": party.dash, "width": 1.5}
+        figure.add_vline(at, line=line, layer="below", opacity=0.8)
     return finish(figure, "The same arms on several base seeds, 95% intervals", height=_ROW * len(names))

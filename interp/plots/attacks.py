@@ -56,14 +56,13 @@ def attacks(measurement: Measurement) -> go.Figure:
         for part, role, name in ((put_in, BASE, "its favourite tokens"), (real, HYBRID, "the strategy's own texts")):
             rows = [names.index(attack) for attack in part["attack"]]
             figure.add_trace(_marks(part, rows, role, name, named=row == 1), row=row, col=1)
-        figure.add_vline(
-            DRIVEN, line={"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}, row=row, col=1
-        )
+        line = {"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}
+        figure.add_vline(DRIVEN, line=line, layer="below", row=row, col=1)
     labels = [_NAMES[name] for name in names]
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=labels, range=[len(names) - 0.4, -0.6])
     low = min(-0.5, float(np.nanmin(drawn[["low", "control"]].to_numpy(dtype=float))))
     figure.update_xaxes(range=[max(-_FAR, low) - 0.1, _FAR + 0.1])
-    figure.update_xaxes(title="effect size (Cohen's d), 4 and more at the edge", row=len(keys), col=1)
+    figure.update_xaxes(title="Cohen's d, 4 and more at the edge", row=len(keys), col=1)
     says = f"Putting a feature's favourite tokens where its strategy is not; 95% intervals over problems.{told}"
     return finish(figure, says, height=total, above=20)
 

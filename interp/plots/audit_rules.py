@@ -1,5 +1,6 @@
 """What graders make of the same texts: the recovered share under every rule, beside what the authors' judge counted."""
 
+import functools
 from collections.abc import Mapping
 
 import pandas as pd
@@ -12,15 +13,16 @@ from interp.plots.theme import BASE, CONTROL, HYBRID, TUNED, finish, interval, p
 _ROW = 34  # pixels
 
 
+@functools.lru_cache(maxsize=4)
 def rule_table(audit: Measurement, arm: str = "hybrid") -> pd.DataFrame:
     """One row per rule: `standing`'s columns of the arm and `unread`, the share of base's answers it reads nothing of.
 
     A last row, "authors' judge", where `made_with` holds a judge's totals: a share without an interval, since totals
-    do not say which problems they are of.
+    do not say which problems they are of. A figure and its caption ask for the same, so the last few are kept.
     """
     rows = []
     for rule, graded in audit.table.groupby("rule", sort=False):
-        row = standing(outcomes(graded, "arm"), "base", "tuned").set_index("arm").loc[arm]
+        row = standing(outcomes(graded, "arm"), "base", "tuned", arms=[arm]).iloc[0].drop("arm")
         base = graded[graded.arm == "base"]
         rows.append({"rule": rule, **row.to_dict(), "unread": 1 - float(base.parsed.mean())})
     table = pd.DataFrame(rows)
@@ -63,15 +65,16 @@ def audit_rules(audits: Mapping[str, Measurement], arm: str = "hybrid") -> go.Fi
                 col=1,
             )
         for place in table.index[table.refused.astype(bool)]:
-            text = "no gap under this rule"
+            text = "no gap, no share"
             figure.add_annotation(text=text, x=0.03, y=place, xanchor="left", yshift=9, row=row, col=1)
         labels = [
             rule if pd.isna(part) else f"{rule}<br>{share(part)} of base unread"
             for rule, part in zip(table.rule, table.unread, strict=True)
         ]
         figure.update_yaxes(tickvals=list(table.index), ticktext=labels, range=[len(table) - 0.5, -0.5], row=row, col=1)
-        for at, line in ((0, BASE), (1, TUNED)):
-            figure.add_vline(at, line={"color": line.colour, "dash": line.dash, "width": 1.5}, row=row, col=1)
+        for at, party in ((0, BASE), (1, TUNED)):
+            line = {"color": party.colour, "dash": party.dash, "width": 1.5}
+            figure.add_vline(at, line=line, layer="below", row=row, col=1)
     figure.update_xaxes(tickformat=".0%", row=len(tables), col=1)
     figure.update_xaxes(title="gap recovered by the hybrid", row=len(tables), col=1)
     return finish(figure, "The same texts graded by several rules: 0% is base, 100% is tuned", height=total, above=20)

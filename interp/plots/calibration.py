@@ -55,7 +55,7 @@ def calibration(record: Measurement) -> go.Figure:
             right, n = int(counts[i, j, 0]), int(counts[i, j].sum())
             if n:
                 text = str(n) if right == n else f"{right}/{n}"
-                font = {"size": 9 if right == n else 7, "color": _TEXT[int(level[i, j])]}
+                font = {"size": 9 if right == n else 8, "color": _TEXT[int(level[i, j])]}
                 told.append({"x": j, "y": safe(row), "text": text, "font": font})
     # All at once: each one added by itself would copy those that are there.
     figure.update_layout(annotations=told, overwrite=True)
@@ -77,13 +77,17 @@ def calibration(record: Measurement) -> go.Figure:
 def _cells(table: pd.DataFrame, columns: list[str], rows: list[str]) -> tuple[np.ndarray, list[list[str]]]:
     """Right, wrong and undecided answers by row and column, and what a cell shows when it is pointed at."""
     counts, hover = np.zeros((len(rows), len(columns), 3)), [[""] * len(columns) for _ in rows]
-    for (instrument, organism), cells in table.groupby(["instrument", "organism"], sort=False):
-        i, j = rows.index(str(organism)), columns.index(str(instrument))
-        counts[i, j] = [(cells["outcome"] == word).sum() for word in ("right", "wrong", "undecided")]
-        worst_first = cells.sort_values("outcome", key=lambda words: words == "right", kind="stable")
-        said = [_said(row) for row in worst_first.head(_LISTED).to_dict("records")]
+    by_cell: dict[tuple[str, str], list[dict[Hashable, Any]]] = {}
+    for answer in table.to_dict("records"):
+        by_cell.setdefault((str(answer["instrument"]), str(answer["organism"])), []).append(answer)
+    for (instrument, organism), cells in by_cell.items():
+        i, j = rows.index(organism), columns.index(instrument)
+        words = [str(answer["outcome"]) for answer in cells]
+        counts[i, j] = [words.count(word) for word in ("right", "wrong", "undecided")]
+        worst_first = sorted(cells, key=lambda answer: answer["outcome"] == "right")
+        said = [_said(answer) for answer in worst_first[:_LISTED]]
         more = [f"and {len(cells) - _LISTED} more"] * (len(cells) > _LISTED)
-        hover[i][j] = "<br>".join([f"{safe(str(instrument))}, {safe(str(organism))}", *said, *more])
+        hover[i][j] = "<br>".join([f"{safe(instrument)}, {safe(organism)}", *said, *more])
     return counts, hover
 
 

@@ -30,7 +30,8 @@ def causes(measurement: Measurement) -> go.Figure:
             where = [kinds.index(kind) + shift for kind in _kinds(here)]
             figure.add_trace(_twins(here, where, named=row == 1 and model == "base"), row=row, col=1)
             figure.add_trace(_points(here, where, model, party, named=row == 1), row=row, col=1)
-        figure.add_vline(0, line={"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}, row=row, col=1)
+        line = {"color": "rgba(128, 128, 128, 0.8)", "dash": "dot", "width": 1.5}
+        figure.add_vline(0, line=line, layer="below", row=row, col=1)
     names = [_name(*kind) for kind in kinds]
     figure.update_yaxes(tickvals=list(range(len(kinds))), ticktext=names, range=[len(kinds) - 0.4, -0.6])
     figure.update_xaxes(title="change in probability", row=len(strategies), col=1)

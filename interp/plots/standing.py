@@ -1,6 +1,7 @@
 """Where each arm stands between base and tuned: what it solved, and which share of the gap that is."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,20 +16,20 @@ def outcomes(table: pd.DataFrame, arm: str) -> pd.DataFrame:
     An arm without random draws has one answer per problem, so that its cells are 0 and 1. Raises ValueError where an
     arm has not answered every problem equally often: shares of a gap pair problems.
     """
-    counts = table.groupby([arm, "problem"]).size().unstack(fill_value=0)
-    uneven = counts[counts.nunique(axis=1) > 1]
+    cells = table.groupby(["problem", arm]).correct.agg(["size", "mean"])
+    counts = cells["size"].unstack(fill_value=0).T
+    uneven = counts[counts.min(axis=1) < counts.max(axis=1)]
     if len(uneven):
         low, high = int(uneven.iloc[0].min()), int(uneven.iloc[0].max())
         raise ValueError(
             f"{uneven.index[0]!r} has {low} answers to some of {counts.shape[1]} problems and {high} to others; "
             "an arm has to answer each equally often"
         )
-    order = list(table[arm].unique())
-    return table.groupby(["problem", arm]).correct.mean().unstack()[order]
+    return cells["mean"].unstack()[list(table[arm].unique())]
 
 
-def standing(solved: pd.DataFrame, base: str, tuned: str) -> pd.DataFrame:
-    """One row per arm: `n`, `accuracy` and `recovered`, each with its 95% interval.
+def standing(solved: pd.DataFrame, base: str, tuned: str, *, arms: Sequence[str] | None = None) -> pd.DataFrame:
+    """One row per arm (of `arms`, or of all): `n`, `accuracy` and `recovered`, each with its 95% interval.
 
     `accuracy` (`low` to `high`) has Wilson's interval, or where several draws were averaged the bootstrap's over
     problems. `recovered` (`recovered_low` to `recovered_high`) is `(arm - base) / (tuned - base)` with its paired
@@ -39,7 +40,7 @@ def standing(solved: pd.DataFrame, base: str, tuned: str) -> pd.DataFrame:
     missing = [name for name in (base, tuned) if name not in solved]
     if missing:
         raise ValueError(f"there is no arm {missing[0]!r} among {list(solved)}; a gap needs base and tuned themselves")
-    return pd.DataFrame([_stand(solved, arm, base, tuned) for arm in solved])
+    return pd.DataFrame([_stand(solved, arm, base, tuned) for arm in (solved if arms is None else arms)])
 
 
 def share(value: float) -> str:

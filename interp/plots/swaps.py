@@ -21,20 +21,24 @@ ASKED = {
 """What is counted on each axis, as headings say it."""
 
 
-@functools.lru_cache(maxsize=4)
-def swap_table(swaps: Measurement) -> pd.DataFrame:
+def swap_table(swaps: Measurement, *, axes: Sequence[str] | None = None) -> pd.DataFrame:
     """One row per part, direction and axis: accuracy with its Wilson interval, and where it stands in the gap.
 
-    Columns as in `standing`, with `swapped`, `direction` and `axis`; the untouched models are swapped "nothing". One
-    page needs it twice, so the last few are kept.
+    Columns as in `standing`, with `swapped`, `direction` and `axis`; the untouched models are swapped "nothing". Of
+    `axes` all are there, unless some are named.
     """
-    parts = []
-    for axis, table in swaps.table.groupby("axis", sort=False):
-        solved = outcomes(table.assign(arm=table.direction + "|" + table.swapped), "arm")
-        stands = standing(solved, f"{INTO_BASE}|nothing", f"{INTO_TUNED}|nothing")
-        split = stands.arm.str.split("|", n=1, expand=True)
-        parts.append(stands.assign(axis=axis, direction=split[0], swapped=split[1]).drop(columns="arm"))
-    return pd.concat(parts, ignore_index=True)
+    chosen = [axis for axis in dict.fromkeys(swaps.table.axis) if axes is None or axis in axes]
+    return pd.concat([_of_axis(swaps, axis) for axis in chosen], ignore_index=True)
+
+
+@functools.lru_cache(maxsize=16)
+def _of_axis(swaps: Measurement, axis: str) -> pd.DataFrame:
+    """One axis. A page needs it twice, so those of the last few pairs are kept."""
+    table = swaps.table[swaps.table.axis == axis]
+    solved = outcomes(table.assign(arm=table.direction + "|" + table.swapped), "arm")
+    stands = standing(solved, f"{INTO_BASE}|nothing", f"{INTO_TUNED}|nothing")
+    split = stands.arm.str.split("|", n=1, expand=True)
+    return stands.assign(axis=axis, direction=split[0], swapped=split[1]).drop(columns="arm")
 
 
 def swaps(measurement: Measurement, *, axes: Sequence[str] | None = None) -> go.Figure:
@@ -45,8 +49,8 @@ def swaps(measurement: Measurement, *, axes: Sequence[str] | None = None) -> go.
     A part that carries the behaviour lifts base to tuned's line when it goes in, and drops tuned to base's line
     when it comes out.
     """
-    table = swap_table(measurement)
-    axes = [axis for axis in dict.fromkeys(table.axis) if axes is None or axis in axes]
+    table = swap_table(measurement, axes=axes)
+    axes = list(dict.fromkeys(table.axis))
     parts = [part for part in dict.fromkeys(table.swapped) if part != "nothing"]
     sizes = table.groupby("axis").n.first()
     titles = [f"{ASKED.get(axis, axis)} (n = {sizes[axis]})" for axis in axes]

@@ -17,7 +17,7 @@ from interp.figures.canonical import canonical, largest_difference, to_text
 from interp.figures.check import compare_tables, cost
 from interp.figures.data import load_data, save_data
 from interp.figures.manifest import Figure, read_manifest
-from interp.figures.pictures import normalised
+from interp.figures.pictures import POINTS_8, for_print, normalised
 from interp.measurement import Measurement, provenance
 
 SCRIPT = """
@@ -81,9 +81,26 @@ def checked(folder: Path, *more: str) -> int:
 
 def test_data_come_back_as_they_were(tmp_path: Path) -> None:
     save_data(measurement(), tmp_path)
-    back = load_data(tmp_path, "answers")
-    pd.testing.assert_frame_equal(back.table, measurement().table)
+    back, was = load_data(tmp_path, "answers"), measurement()
+    pd.testing.assert_frame_equal(back.table, was.table, check_dtype=False, check_column_type=False)
+    assert [str(dtype) for dtype in back.table.dtypes] == [str(dtype) for dtype in was.table.dtypes]
     assert back.made_with["seed"] == 0
+
+
+def test_data_checked_out_with_windows_line_ends_are_the_same_data(tmp_path: Path) -> None:
+    path = save_data(measurement(), tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    pd.testing.assert_frame_equal(
+        load_data(tmp_path, "answers").table, measurement().table, check_dtype=False, check_column_type=False
+    )
+    path.write_bytes(path.read_bytes().replace(b"0.3", b"0.4"))
+    with pytest.raises(ValueError, match="edited by hand"):
+        load_data(tmp_path, "answers")
+
+
+def test_print_sets_8_points_and_leaves_what_is_smaller_on_purpose() -> None:
+    figure = go.Figure().update_layout(annotations=[{"text": "3", "font": {"size": 8}}, {"text": "heading"}])
+    assert [told.font.size for told in for_print(figure).layout.annotations] == [8, POINTS_8]
 
 
 @pytest.mark.parametrize("level", ["summary", "shard", "full"])
@@ -107,7 +124,11 @@ def test_what_a_full_check_costs_is_said_before_anything_is_measured(
 
 def test_the_cost_adds_up_and_names_the_dearest_and_the_unknown() -> None:
     told = cost(["a", "b", "c"], {"a": 60.0, "b": 240.0, "other": 6_000.0})
-    assert "about 5 minutes" in told and "most of it b 4.0, a 1.0" in told and told.endswith("not timed yet: c")
+    assert (
+        "about 5 minutes of one quiet core for 2 of them" in told
+        and "most of it b 4.0, a 1.0" in told
+        and told.endswith("not timed yet: c")
+    )
 
 
 def test_one_changed_number_is_found_and_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,6 +175,17 @@ def test_another_schema_is_refused(folder: Path) -> None:
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 0'))
     with pytest.raises(ValueError, match="saved under schema 0, this version reads 1"):
         load_data(path.parent, "answers")
+
+
+def test_rows_are_found_again_in_another_order_and_have_to_be_told_apart() -> None:
+    figure = Figure("f", "t", "s", "f.py", ("audit",), "nothing")
+    table = pd.DataFrame({"problem": [0, 0, 1, 1], "rule": ["a", "b"] * 2, "correct": [1, 0, 1, 1]})
+    found = compare_tables(figure, "audit", table[::-1], table, sample=False)
+    assert [check.result for check in found] == ["MATCH"]
+    other = compare_tables(figure, "audit", table.assign(correct=[0, 1, 1, 1]), table, sample=False)
+    assert [check.result for check in other] == ["DIFFER"]
+    with pytest.raises(ValueError, match="audit has several rows '0' under problem; name what tells them apart"):
+        compare_tables(figure, "audit", table.drop(columns="rule"), table.drop(columns="rule"), sample=False)
 
 
 def test_a_sample_is_compared_on_the_rows_it_shares_and_a_skip_is_no_match() -> None:

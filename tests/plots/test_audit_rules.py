@@ -45,5 +45,5 @@ def test_the_drawing_holds_the_tables_numbers_and_names_the_rule_without_a_gap()
     drawn = sorted(float(x) for trace in figure.data for x in trace.x)
     assert drawn == pytest.approx([0.25, 0.5, 0.5])
     said = [note.text for note in figure.layout.annotations]
-    assert said.count("no gap under this rule") == 2
+    assert said.count("no gap, no share") == 2
     assert "fair<br>0% of base unread" in figure.layout.yaxis.ticktext

@@ -24,6 +24,8 @@ def test_shares_and_intervals() -> None:
     assert (stands.low["half"], stands.high["half"]) == pytest.approx((wilson.low, wilson.high))
     for arm, place in (("base", 0), ("tuned", 1)):
         assert (stands.recovered[arm], stands.recovered_low[arm], stands.recovered_high[arm]) == (place,) * 3
+    alone = standing(solved, "base", "tuned", arms=["half"]).set_index("arm")
+    pd.testing.assert_frame_equal(alone, stands.loc[["half"]])
 
 
 def test_a_hybrid_below_base_keeps_its_sign() -> None:
