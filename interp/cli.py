@@ -37,6 +37,7 @@ AUDIT_HELP = (
     "for logs of inspect or lm-eval"
 )
 CLAIMS_HELP = "Claims about what tuned models write: as reported, as estimated, and the verdict; alone, the register."
+DEVICE_HELP = "of both models: cuda, or auto to spread each over the devices that have room (default: cpu)"
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 TASK_HELP = "JSONL file with id, prompt (or question) and answer in each line"
 
@@ -117,7 +118,8 @@ def _parser() -> argparse.ArgumentParser:
         "--chat", choices=("base", "tuned"), help="ask both models in this one's chat template (default: plain text)"
     )
     measured.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help=f"of both models (default: {DTYPES[0]})")
-    measured.add_argument("--device", default="cpu", metavar="D", help="of both models, such as cuda (default: cpu)")
+    measured.add_argument("--device", default="cpu", metavar="D", help=DEVICE_HELP)
+    measured.add_argument("--tuned-device", metavar="D", help="of tuned, where it is another, such as cuda:1")
     measured.add_argument("--quick", action="store_true", help="fewer problems and draws: minutes become seconds")
     measured.add_argument("--thorough", action="store_true", help="every way of routing there is, dear ones too")
 
@@ -262,7 +264,7 @@ def _report(arguments: argparse.Namespace) -> Found:
     from interp import workbench
 
     quick, thorough = arguments.quick, arguments.thorough
-    pair = workbench.open_pair(base, tuned, dtype=arguments.dtype, device=arguments.device)
+    pair = workbench.open_pair(base, tuned, **_place(arguments))
     measurements = workbench.measure(
         pair, task, folder=out / "measurements", quick=quick, thorough=thorough, seed=arguments.seed
     )
@@ -276,7 +278,7 @@ def _room(arguments: argparse.Namespace) -> Found:
 
     rooms = {"layers": workbench.measure_layers, "features": workbench.measure_features}
     folder = out / "measurements"
-    pair = workbench.open_pair(base, tuned, dtype=arguments.dtype, device=arguments.device)
+    pair = workbench.open_pair(base, tuned, **_place(arguments))
     measurements = rooms[arguments.name](pair, task, folder=folder, quick=arguments.quick, seed=arguments.seed)
     return _measured(measurements, folder)
 
@@ -286,16 +288,14 @@ def _routing(arguments: argparse.Namespace) -> Found:
     from interp import workbench
 
     folder = out / "measurements"
-    pair = workbench.open_pair(base, tuned, dtype=arguments.dtype, device=arguments.device)
+    pair = workbench.open_pair(base, tuned, **_place(arguments))
     measurements = workbench.measure_routing(
         pair,
         task,
         folder=folder,
         quick=arguments.quick,
         thorough=arguments.thorough,
-        small=workbench.open_pair(*arguments.small, dtype=arguments.dtype, device=arguments.device)
-        if arguments.small
-        else None,
+        small=workbench.open_pair(*arguments.small, **_place(arguments)) if arguments.small else None,
         dictionary=workbench.open_dictionary(pair, arguments.sae) if arguments.sae else None,
         seed=arguments.seed,
     )
@@ -321,19 +321,14 @@ def _claims(arguments: argparse.Namespace) -> Found:
         )
     base, tuned, task, out = _asked(arguments)
     from interp import workbench
-    from interp.behaviour import errands_room, room
+    from interp.behaviour import room
     from interp.claims.ledger import ledger, ledger_lines
 
-    pair, folder = (
-        workbench.open_pair(base, tuned, dtype=arguments.dtype, device=arguments.device),
-        out / "measurements",
-    )
+    pair, folder = workbench.open_pair(base, tuned, **_place(arguments)), out / "measurements"
     quick, seed = arguments.quick, arguments.seed
-    if tuned.startswith("organism:errands-") and not arguments.task:
-        measured = errands_room.measure_errands(pair, folder=folder, quick=quick, seed=seed)
-    else:
-        measured = room.measure_behaviour(pair, task, folder=folder, quick=quick, seed=seed)
-        measured += [] if quick else workbench.measure_routing(pair, task, folder=folder, seed=seed)
+    measured = room.measure_behaviour(pair, task, folder=folder, quick=quick, seed=seed)
+    if not quick and not task.name.startswith("errands:"):  # what is routed there, no claim about errands asks for
+        measured += workbench.measure_routing(pair, task, folder=folder, seed=seed)
     verdicts = ledger(measured)
     return Found(measured, verdicts, ledger_lines(verdicts))
 
@@ -556,6 +551,11 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, str, "Task", Path]:
 
         task = asked_in_chat(task, base if arguments.chat == "base" else tuned)
     return base, tuned, task, _writable(arguments.out or OUT)
+
+
+def _place(arguments: argparse.Namespace) -> dict[str, str]:
+    """In what and where the models compute."""
+    return {"dtype": arguments.dtype, "device": arguments.device, "tuned_device": arguments.tuned_device}
 
 
 def _writable(folder: Path) -> Path:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from interp.backoff import at_most
 from interp.reader import Reader
 
 
@@ -134,6 +135,7 @@ def decode(
     check_request(prompts, max_new_tokens=max_new_tokens, batch_size=batch_size, context=context)
     done: dict[int, Completion] = {}
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    batch_size = at_most(min(batch_size, len(prompts)))
     for start in range(0, len(order), batch_size):
         chunk = order[start : start + batch_size]
         done.update(_decode_batch(models, prompts, chunk, choose, max_new_tokens, frozenset(stop), pad))

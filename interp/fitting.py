@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from interp.decoding import left_padded
+from interp.devices import asked_at
 
 
 def rereader(
@@ -19,7 +20,7 @@ def rereader(
     All before the last token is read once, now, without gradients: what is changed at the last position does not reach
     it. Every prefix fills `copies` rows that follow each other, so that as many changes can be tried in one pass.
     """
-    device = next(model.parameters()).device
+    device = asked_at(model)
     tokens, mask = left_padded(prefixes, pad=pad, device=device)
     cache = DynamicCache(config=model.original_model.config)
     with torch.no_grad():

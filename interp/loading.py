@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from interp.checkpoint import VOCABULARIES, Checkpoint, CheckpointError, MissingError, read_object
+from interp.devices import Place, answer_where_asked, devices_of, parts_of, parts_of_bridge, place_of, put
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _WRAPPERS = ("_orig_mod.", "module.")
@@ -88,8 +89,8 @@ def _checked_tokenizer_config(checkpoint: Checkpoint) -> bool:
     return "auto_map" in config
 
 
-def plain_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    """The plain transformers model, with every tensor from the file and none invented."""
+def plain_model(checkpoint: Checkpoint, dtype: torch.dtype, place: Place) -> PreTrainedModel:
+    """The plain transformers model, with every tensor from the file and none invented, put where `place` says."""
     with _quiet(), _loading(checkpoint, "transformers"):
         model, info = AutoModelForCausalLM.from_pretrained(
             checkpoint.folder,
@@ -109,7 +110,10 @@ def plain_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device
                 f"{checkpoint.name}: the tensor {name} has {wrong} of {tensor.numel()} values that are NaN or infinite "
                 f"in {dtype}; the checkpoint is broken, or needs a wider dtype"
             )
-    return model.to(device).eval()
+    places = place_of(model, place, checkpoint.name)
+    for device in set(places.values()):
+        check_place(dtype, device)
+    return put(model, places).eval()
 
 
 def _check_loading(checkpoint: Checkpoint, info: Mapping[str, Any], n_layers: int) -> None:
@@ -149,7 +153,10 @@ def bridged(
     length = min(24, config.max_position_embeddings)
     tokens = torch.randint(config.vocab_size, (2, length), generator=generator).to(model.device)
     with torch.no_grad():
+        undo = answer_where_asked(parts_of(model)) if len(devices_of(model)) > 1 else None
         expected = model(tokens).logits
+        if undo:
+            undo()
         if not torch.isfinite(expected).all():
             raise CheckpointError(
                 f"{checkpoint.name} gives logits that are not finite in {model.dtype}; load it in float32"
@@ -164,6 +171,8 @@ def bridged(
                 dtype=model.dtype,
                 device=model.device,
             )
+        if len(devices_of(bridge)) > 1:
+            answer_where_asked(parts_of_bridge(bridge))
         fidelity = _fidelity(bridge, tokens, expected)
     found = {"logits and transformers'": fidelity.logits, "blocks and the sums of their parts": fidelity.residual}
     for what, value in found.items():

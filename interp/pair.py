@@ -4,7 +4,7 @@ What is no pair is refused in one sentence before any weights are loaded; what w
 transformers before anything is measured on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from interp.compatible import (
     same_weights,
     tokenizer_differences,
 )
+from interp.devices import Place, answer_where_asked, devices_of, parts_of_bridge
 from interp.loading import Fidelity, bridged, check_place, check_untouched, load_tokenizer, plain_model, stop_tokens
 from interp.measurement import provenance
 
@@ -72,8 +73,14 @@ class Pair:
 
     @property
     def device(self) -> torch.device:
-        """Where the models are."""
+        """Where base's first weights are, and so the tokens that the models are given."""
         return next(self.base.parameters()).device
+
+    @property
+    def places(self) -> str:
+        """Every device that the models lie on, in words."""
+        of = {role: ", ".join(devices_of(model)) for role, model in self.models.items()}
+        return of["base"] if of["base"] == of["tuned"] else f"{of['base']} (base) and {of['tuned']} (tuned)"
 
     @property
     def dtype(self) -> torch.dtype:
@@ -142,7 +149,7 @@ class Pair:
         sizes = f"{self.n_layers} layers of width {self.d_model}, {self.d_vocab} tokens, context {self.context}"
         lines = [
             f"Pair of {self.base_checkpoint.name} (base) and {self.tuned_checkpoint.name} (tuned): "
-            f"{self.base_checkpoint.config['model_type']}, {sizes}, on {self.device} in {self.dtype}.",
+            f"{self.base_checkpoint.config['model_type']}, {sizes}, on {self.places} in {self.dtype}.",
             f"Loaded raw; logits differ from plain transformers by at most {self.fidelity.logits:.1e} of the largest, "
             f"blocks from the sum of their parts by {self.fidelity.residual:.1e}.",
             *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in self.differences),
@@ -155,7 +162,8 @@ def load_pair(
     tuned: str | Path | Checkpoint,
     *,
     dtype: torch.dtype = torch.float32,
-    device: str | torch.device = "cpu",
+    device: Place = "cpu",
+    tuned_device: Place | None = None,
 ) -> Pair:
     """Both checkpoints, loaded raw into `TransformerBridge` and checked; what cannot be compared is refused.
 
@@ -165,15 +173,24 @@ def load_pair(
     length, begin token, chat template and tokens that one tokenizer has more are allowed and told in `differences`.
     CheckpointError: a tensor missing, unexpected, of another shape or not finite; no tokenizer files; a bridge that
     is not the model (`Fidelity` above 1e-3 in float32, 5e-2 in bfloat16).
+
+    `device` is one device, "auto", or a device map from names of modules to devices (`devices.place_of`); both models
+    go there unless `tuned_device` says where tuned goes. Every part then computes where its weights lie, and what it
+    makes is brought to where it was asked, so that all instruments work; a model on several devices pays for that with
+    the way of its stream there and back at every block. Each model is read into the machine's memory first.
     """
-    check_place(dtype, torch.device(device))
+    check_place(dtype, torch.device("cpu"))
+    wanted = {"base": device, "tuned": device if tuned_device is None else tuned_device}
+    for place in wanted.values():
+        if not isinstance(place, Mapping) and place != "auto":
+            check_place(dtype, torch.device(place))
     opened = {"base": open_checkpoint(base), "tuned": open_checkpoint(tuned)}
     configs = {role: transformers_config(checkpoint) for role, checkpoint in opened.items()}
     check_configs(configs["base"], configs["tuned"])
     check_shapes(opened["base"], opened["tuned"])
     tokenizers = {role: load_tokenizer(opened[role], configs[role]) for role in opened}
     check_tokenizers(**tokenizers)
-    models = {role: plain_model(checkpoint, dtype, torch.device(device)) for role, checkpoint in opened.items()}
+    models = {role: plain_model(checkpoint, dtype, wanted[role]) for role, checkpoint in opened.items()}
     stops = stop_tokens(models["base"], tokenizers["base"]) | stop_tokens(models["tuned"], tokenizers["tuned"])
     differences = (*tokenizer_differences(**tokenizers), *model_differences(models))
     if same_weights(**models) and opened["base"].digest == opened["tuned"].digest:
@@ -183,6 +200,11 @@ def load_pair(
         )
     wrapped = {role: bridged(models[role], opened[role], tokenizers["base"]) for role in opened}
     (base_bridge, base_found), (tuned_bridge, tuned_found) = wrapped["base"], wrapped["tuned"]
+    if len(devices_of(base_bridge, tuned_bridge)) > 1:
+        for bridge in (base_bridge, tuned_bridge):  # also one that lies in one place: parts may change hands
+            bridge.__dict__["asked_at"] = next(base_bridge.parameters()).device
+            if len(devices_of(bridge)) == 1:
+                answer_where_asked(parts_of_bridge(bridge))
     return Pair(
         base=base_bridge,
         tuned=tuned_bridge,

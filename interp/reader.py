@@ -107,7 +107,8 @@ class Reader:
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Forget every row but these."""
         if self.read:
-            self.cache.batch_select_indices(rows.to(self.device))
+            for layer in self.cache.layers:  # each where its block computes
+                layer.batch_select_indices(rows.to(layer.keys.device))
         self.last = None
 
     def realign(self, rows: Int[Tensor, " kept"], back: Int[Tensor, " kept"], width: int) -> None:
@@ -126,9 +127,10 @@ class Reader:
         rows, back = rows.to(self.device), back.to(self.device)
         columns = (torch.arange(self.read, device=self.device) + back[:, None]).clamp(min=0)[:, None, :, None]
         for layer in self.cache.layers:
+            there, at = layer.keys.device, columns.to(layer.keys.device)
             for kept in ("keys", "values"):
-                was = getattr(layer, kept)[rows]
-                setattr(layer, kept, was.gather(2, columns.expand(-1, was.shape[1], -1, was.shape[3])))
+                was = getattr(layer, kept)[rows.to(there)]
+                setattr(layer, kept, was.gather(2, at.expand(-1, was.shape[1], -1, was.shape[3])))
 
     def _fed(
         self,

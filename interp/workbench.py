@@ -10,14 +10,17 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from interp.backoff import within_memory
 from interp.calibration.record import missed, record
 from interp.checkpoint import open_checkpoint, transformers_config
 from interp.claims.verdict import Verdict
+from interp.estimate import estimate
 from interp.loading import load_tokenizer
 from interp.measurement import Measurement, remembered, source_digest
 from interp.pair import Pair, load_pair
@@ -49,7 +52,7 @@ def measure_layers(
     texts = _texts(pair, task, folder, quick, seed)
     keep = _keeper(pair, task, folder, "layers", quick=quick, seed=seed)
     return [
-        *room.weights(pair, keep, seed=seed),
+        *room.weights(pair, keep, quick=quick, seed=seed),
         *room.activations(pair, task, texts, keep, quick=quick, seed=seed),
         *room.causes(pair, task, keep, quick=quick),
     ]
@@ -148,7 +151,11 @@ def measure(
     thorough: bool = False,
     seed: int = 0,
 ) -> list[Measurement]:
-    """The measurements of all rooms: those of features where the task labels strategies, of texts unless `quick`."""
+    """The measurements of all rooms: those of features where the task labels strategies, of texts unless `quick`.
+
+    How long it may take is logged first. A measurement for which there is no memory is made again in smaller batches.
+    """
+    _log.info(estimate(pair, task, quick=quick))
     measurements = measure_layers(pair, task, folder=folder, quick=quick, seed=seed)
     if has_strategies(task):
         measurements += measure_features(pair, task, folder=folder, quick=quick, seed=seed)
@@ -160,7 +167,10 @@ def measure(
     from interp.behaviour.room import measure_behaviour
 
     # On few problems unless asked to be thorough: `interp claims` asks the claims about texts on all.
-    return measurements + measure_behaviour(pair, task, folder=folder, quick=not thorough, seed=seed)
+    def behaviour() -> list[Measurement]:
+        return measure_behaviour(pair, task, folder=folder, quick=not thorough, seed=seed)
+
+    return measurements + within_memory(behaviour)[0]
 
 
 def write_page(measurements: Sequence[Measurement], out: Path, *, quick: bool = False) -> tuple[list[Verdict], Path]:
@@ -189,9 +199,11 @@ def _record(claim: str, measurements: Sequence[Measurement]) -> str:
         return "How often this verdict is right where the answer was planted has not been counted in one table yet."
 
 
-def open_pair(base: str, tuned: str, *, dtype: str = "float32", device: str = "cpu") -> Pair:
+def open_pair(
+    base: str, tuned: str, *, dtype: str = "float32", device: str = "cpu", tuned_device: str | None = None
+) -> Pair:
     """The pair, loaded and checked; what it is and how faithful the loaded models are is logged."""
-    pair = load_pair(base, tuned, dtype=getattr(torch, dtype), device=device)
+    pair = load_pair(base, tuned, dtype=getattr(torch, dtype), device=device, tuned_device=tuned_device)
     if "OMP_NUM_THREADS" not in os.environ and sum(p.numel() for p in pair.base.parameters()) < SMALL:
         torch.set_num_threads(1)
     _log.info("%r", pair)
@@ -248,7 +260,7 @@ def _keeper(
         "tuned": pair.tuned_checkpoint.digest,
         "names": [pair.base_checkpoint.name, pair.tuned_checkpoint.name],
         "task": task.digest,
-        "models": [str(pair.dtype), str(pair.device)],
+        "models": [str(pair.dtype), pair.places],
         "code": source_digest([*GROUND, room]),
         **options,
     }
@@ -256,9 +268,11 @@ def _keeper(
     def keep(name: str, make: Callable[[], Measurement]) -> Measurement:
         def making() -> Measurement:
             started = time.perf_counter()
-            measurement = make()
+            measurement, rows = within_memory(make)
             _log.info("measured %s in %.1f s", name, time.perf_counter() - started)
-            return measurement
+            return (
+                replace(measurement, made_with={**measurement.made_with, "batch_size": rows}) if rows else measurement
+            )
 
         return remembered(folder, name, depends_on, making)
 

@@ -113,6 +113,24 @@ def written_from_texts(task: Task, texts: pd.DataFrame, *, answer: Answer = last
     return Measurement("written", "one text per row", pd.DataFrame(rows, columns=list(COLUMNS)), made_with)
 
 
+def task_of_texts(texts: pd.DataFrame, *, name: str = "texts") -> Task:
+    """The task that texts of others answer, out of their own table: problem, question, gold; graded as any text.
+
+    What was wrapped around a question is not known; nothing can be asked again, only what was written be read.
+    ValueError where one problem has two gold answers.
+    """
+    from interp.tasks.grading import grade_text  # brings the grader along, which only texts in words need
+
+    asked = texts[["problem", "question", "gold"]].drop_duplicates()
+    if (twice := asked["problem"].duplicated()).any():
+        raise ValueError(f"problem {asked['problem'][twice].iloc[0]!r} has two questions or gold answers; keep one")
+    problems = tuple(
+        Problem(id=str(row["problem"]), prompt=str(row["question"]), answer=str(row["gold"]), kind="")
+        for row in asked.to_dict("records")
+    )
+    return Task(name=name, problems=problems, practice=(), facts=(), grade=grade_text, max_new_tokens=1)
+
+
 def together(*parts: Measurement) -> Measurement:
     """Several tables of what arms wrote as one; ValueError where two hold the same arm."""
     arms = [arm for part in parts for arm in dict.fromkeys(part.table["arm"])]
@@ -156,6 +174,15 @@ def read_written(written: Measurement, *needed: str, arms: Sequence[str] = (), s
             "sample more"
         )
     return table
+
+
+def rows_by(table: pd.DataFrame, *keys: str) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows by the values of some columns, in the order in which they first come; a group-by without its overhead."""
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    records: Any = table.to_dict("records")
+    for row in records:
+        found.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return found
 
 
 def oddities(written: Measurement, *, space: Collection[str] | str | None = None) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from interp.backoff import backing_off
+from interp.backoff import at_most, backing_off, within_memory
 from interp.decoding import greedy
 from interp.layers.activations import activation_change
 from interp.rollouts import complete
@@ -78,3 +78,31 @@ def test_other_errors_are_not_taken_for_want_of_memory() -> None:
     with pytest.raises(RuntimeError, match="shapes differ"):
         backing_off(wrong, 4)
     assert backing_off(lambda n: n, 4) == (4, 4), "nothing is made smaller without need"
+
+
+def test_a_measurement_for_which_there_is_no_memory_is_made_again_in_smaller_batches(
+    tiny_pair: Any, room_for: Callable[..., list[int]]
+) -> None:
+    pair = tiny_pair("qwen2")
+    texts = [Reading(str(i), tuple(range(3, 9 + i)), (Label("none", "text"),) * (6 + i)) for i in range(8)]
+
+    def make() -> Any:
+        return activation_change(pair, texts, draws=2)
+
+    whole, rows = within_memory(make)
+    assert rows is None and at_most(64) == 64
+    tried = room_for(pair.base, 3)
+    found, rows = within_memory(make)
+    assert rows == 2 and tried[:2] == [8, 4] and set(tried[2:]) == {2}, (
+        "batches of 64 were of 8 rows: halved from there"
+    )
+    assert found.table.block_diff.to_numpy() == pytest.approx(whole.table.block_diff.to_numpy(), rel=1e-5)
+    assert at_most(64) == 64, "the limit is gone with the measurement"
+
+
+def test_a_limit_below_one_row_is_told(tiny_pair: Any, room_for: Callable[..., list[int]]) -> None:
+    pair = tiny_pair("qwen2")
+    room_for(pair.base, 0)
+    texts = [Reading(str(i), (3, 4, 5), (Label("none", "text"),) * 3) for i in range(4)]
+    with pytest.raises(RuntimeError, match=r"no memory for a batch of one \(.* for 1 rows\); use a smaller dtype"):
+        within_memory(lambda: activation_change(pair, texts, draws=2))

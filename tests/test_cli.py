@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from interp.cli import FAILED, FINE, INTERRUPTED, MISSING, PRACTICE, USAGE, main
-from interp.sae.room import SAMPLES
+from interp.sae.room import N_PLACES, SAMPLES
 
 Checkpoints = Callable[..., Path]
 PROBLEM = {"id": "a", "prompt": "run A : 1 2 3", "answer": "ans 1 2 3"}
@@ -58,6 +58,7 @@ def strict(text: str) -> Any:
         (["report", "--quick", "--thorough"], USAGE, "--quick and --thorough ask for fewer and for more"),
         (["routing", "--chat", "tuned"], USAGE, "the tokenizer has no chat template for task"),
         (["layers", "--device", "meta"], FAILED, "device 'meta' was asked for"),
+        (["layers", "--tuned-device", "meta"], FAILED, "device 'meta' was asked for"),
         (["report", "--n", "0"], USAGE, "--n and --max-new-tokens have to be at least 1"),
         (["organisms", "train", "rll"], USAGE, "there is no organism 'rll' to train"),
     ],
@@ -165,7 +166,7 @@ def test_an_interrupted_report_goes_on_where_it_stopped(
 ) -> None:
     out = tmp_path / "out"
     pair = [str(tiny_checkpoint("llama", seed)) for seed in (0, 1)]
-    command = ["report", *pair, "--task", "organism:rl", "--quick", "--n", "9", "--out", str(out), "--json"]
+    command = ["report", *pair, "--task", "organism:rl", "--quick", "--n", "4", "--out", str(out), "--json"]
 
     def stop(*_: object, **__: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -173,10 +174,12 @@ def test_an_interrupted_report_goes_on_where_it_stopped(
     def forbidden(*_: object, **__: object) -> NoReturn:
         raise AssertionError("measured again")
 
-    monkeypatch.setitem(PRACTICE, "quick", 60)
-    monkeypatch.setitem(SAMPLES, "quick", 10_000)
+    monkeypatch.setitem(PRACTICE, "quick", 36)
+    monkeypatch.setitem(SAMPLES, "quick", 5_200)
+    monkeypatch.setitem(N_PLACES, "quick", 6)
+    monkeypatch.setattr("interp.sae.room.STEERED", 4)
     monkeypatch.setattr("interp.sae.features.MIN_TOKENS", 5)
-    monkeypatch.setattr("interp.tasks.organism.MAX_NEW_TOKENS", 24)  # random weights write on until they are stopped
+    monkeypatch.setattr("interp.tasks.organism.MAX_NEW_TOKENS", 12)  # random weights write on until they are stopped
     monkeypatch.setattr("interp.workbench.source_digest", lambda _: "the code, which someone may be editing just now")
     with monkeypatch.context() as first:
         first.setattr(ROOMS["answers"], stop)

@@ -13,7 +13,7 @@ from interp.cli import FINE, PRACTICE, main
 from interp.layers.weights import weight_change
 from interp.pair import load_pair
 from interp.plots.weight_map import weight_map
-from interp.sae.room import SAMPLES
+from interp.sae.room import N_PLACES, SAMPLES
 
 FAMILIES = ("qwen2", "qwen3", "llama", "gemma2", "gpt2", "neox", "mistral", "mixtral")
 Make = Callable[..., Path]
@@ -48,7 +48,8 @@ def test_every_command_runs_on_every_family(
     family: str, tiny_checkpoint: Make, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRACTICE, "quick", 24)
-    monkeypatch.setitem(SAMPLES, "quick", 4_000)
+    monkeypatch.setitem(SAMPLES, "quick", 5_200)
+    monkeypatch.setitem(N_PLACES, "quick", 6)
     monkeypatch.setattr("interp.sae.features.MIN_TOKENS", 5)
     pair = [str(tiny_checkpoint(family, seed)) for seed in (0, 1)]
     for command in ("layers", "features", "routing", "report"):

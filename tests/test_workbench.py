@@ -27,6 +27,11 @@ from interp.workbench import decide, measure_layers, measure_routing
 
 PAIRS = {"rl": "base", "sft": "base", "newskill": "base", "lower": "base", "upper": "base", "null": "base"}
 
+ASKED = 60
+"""Problems that every mixture is asked: the least from which on the verdicts stand clear of their limits."""
+FAST = ("gpt2", "gemma2")
+"""Architectures that run through the rooms each time: the others are nearer to the organisms', which all else is on."""
+
 
 @cache
 def pair(tuned: str) -> Pair:
@@ -35,12 +40,12 @@ def pair(tuned: str) -> Pair:
 
 @cache
 def swaps(tuned: str) -> Measurement:
-    return block_swaps(pair(tuned), organism_task(tuned, n=90, practice=30))
+    return block_swaps(pair(tuned), organism_task(tuned, n=ASKED, practice=30))
 
 
 @cache
 def answers(tuned: str) -> Measurement:
-    task = organism_task(tuned, n=90, practice=30)
+    task = organism_task(tuned, n=ASKED, practice=30)
     decisions = task_decisions(pair(tuned), task)
     arms = [Arm("every disagreement", every_disagreement), Arm("decision tokens", decision_tokens(decisions))]
     return route(pair(tuned), task, arms=arms)
@@ -117,6 +122,9 @@ def test_nothing_moved_in_the_null_pair() -> None:
     assert upper_third_carries_change(swaps("null"), weights("null"), activations("null")).says == "undecided"
 
 
+@pytest.mark.parametrize(
+    "architecture", [*FAST, *(pytest.param(one, marks=pytest.mark.slow) for one in ("qwen2", "qwen3", "llama", "neox"))]
+)
 def test_every_room_runs_on_every_architecture(
     architecture: str, tiny_pair: Callable[[str], Pair], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from interp.written import (
     line_spans,
     oddities,
     read_written,
+    task_of_texts,
     together,
     written_from_texts,
 )
@@ -118,3 +119,17 @@ def test_what_cannot_be_compared_is_refused() -> None:
         read_written(table(problem=["p", "p"]), "text")
     with pytest.raises(ValueError, match="at least 4 samples of each problem, but arm 'base' has 1"):
         read_written(table(problem=["p", "p"]), samples=4)
+
+
+def test_texts_of_others_bring_their_own_task():
+    table = pd.DataFrame(
+        [
+            {"problem": "p", "question": "1 + 1?", "gold": "2", "arm": arm, "text": f"\\boxed{{{said}}}"}
+            for arm, said in (("base", 3), ("tuned", 2))
+        ]
+    )
+    task = task_of_texts(table)
+    made = written_from_texts(task, table).table
+    assert dict(zip(made["arm"], made["strict"], strict=True)) == {"base": False, "tuned": True}
+    with pytest.raises(ValueError, match="problem 'p' has two questions or gold answers; keep one"):
+        task_of_texts(table.assign(gold=["2", "3"]))

@@ -12,7 +12,7 @@ from torch import Tensor
 from interp.intervals import wilson
 from interp.measurement import Measurement, digest, provenance
 from interp.pair import Pair
-from interp.written import read_written
+from interp.written import read_written, rows_by
 
 FOLDS = 5
 RIDGE = 1.0
@@ -37,12 +37,12 @@ def abstention(
         side = "unanswerable" if sides == {True} else "answerable"
         raise ValueError(f"all problems are {side}; abstention needs both sides, or always abstaining looks perfect")
     rows = []
-    for (problem, arm), of in table.groupby(["problem", "arm"], sort=False):
-        said, n, no_answer = sum(abstained(row) for row in of.to_dict("records")), len(of), bool(should[problem])
+    for (problem, arm), of in rows_by(table, "problem", "arm").items():
+        said, n, no_answer = sum(abstained(row) for row in of), len(of), bool(should[problem])
         rows.append(
             {
                 "problem": problem,
-                "kind": of["kind"].iloc[0],
+                "kind": of[0]["kind"],
                 "arm": arm,
                 "n": n,
                 "should": no_answer,
@@ -51,7 +51,7 @@ def abstention(
                 "hits": said * no_answer,
                 "plain": n * (not no_answer),
                 "alarms": said * (not no_answer),
-                "right": int(of["strict"].sum()) * (not no_answer),
+                "right": sum(bool(row["strict"]) for row in of) * (not no_answer),
             }
         )
     made_with = provenance(rollouts=dict(written.made_with))

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from interp.measurement import Measurement, provenance
-from interp.written import read_written
+from interp.written import Row, read_written, rows_by
 
 Meaning = Callable[[Mapping[str, Any]], str]
 """A valid row to its meaning: two texts of one meaning are the same answer in different words."""
@@ -34,8 +34,10 @@ def diversity(
     """
     table = read_written(written, "text", "kind", samples=2)
     rows = []
-    for problem, of in table.groupby("problem", sort=False):
-        arms = {arm: here.to_dict("records") for arm, here in of.groupby("arm", sort=False)}
+    grouped: dict[str, dict[str, list[Row]]] = {}
+    for (problem, arm), of in rows_by(table, "problem", "arm").items():
+        grouped.setdefault(problem, {})[arm] = of
+    for problem, arms in grouped.items():
         meant = {arm: [meaning(row) for row in texts if valid(row)] for arm, texts in arms.items()}
         fewest = min(map(len, meant.values()))
         rows += [

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from interp.measurement import Measurement, provenance
-from interp.written import read_written
+from interp.written import read_written, rows_by
 
 CONSTRAINED = "base, constrained"
 """The arm of base decoding under the grammar of the form: its form is right for free."""
@@ -25,14 +25,14 @@ def feasibility(
     """
     table = read_written(written, "kind", "text")
     rows = []
-    for (problem, arm), of in table.groupby(["problem", "arm"], sort=False):
-        broken = [violations(row) for row in of.to_dict("records") if form(row)]
+    for (problem, arm), of in rows_by(table, "problem", "arm").items():
+        broken = [violations(row) for row in of if form(row)]
         if any(count < 0 for count in broken):
             raise ValueError(f"a number of violations is negative for problem {problem!r}, arm {arm!r}")
         rows.append(
             {
                 "problem": problem,
-                "kind": of["kind"].iloc[0],
+                "kind": of[0]["kind"],
                 "arm": arm,
                 "n": len(of),
                 "form": len(broken),

@@ -1,13 +1,14 @@
 """In which format does each arm write, how far is that one format only, and since when?"""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from interp.measurement import Measurement, provenance
-from interp.written import in_order, read_written
+from interp.written import in_order, read_written, rows_by
 
 Format = Callable[[Mapping[str, Any]], str]
 """A row of the table to the name of its format."""
@@ -17,6 +18,12 @@ OTHER = "other"
 def opening_format(row: Mapping[str, Any]) -> str:
     """The strategy of the first step; `other` where the text has none."""
     return str(row["spans"][0][2]) if row["spans"] else OTHER
+
+
+def opening_word(row: Mapping[str, Any]) -> str:
+    """The first word in small letters, for texts that nobody parses; `other` where there is none."""
+    words = re.findall(r"\w+", row["text"])
+    return words[0].lower() if words else OTHER
 
 
 def formats(
@@ -34,22 +41,24 @@ def formats(
     """
     table = read_written(written, "kind", "spans", "strict", arms=series)
     steps = in_order(table, series) if series else {}
-    named = table.assign(format=[form(row) for row in table.to_dict("records")])
-    every = list(dict.fromkeys([*known, *named["format"]]))
+    grouped = {
+        key: [(form(row), bool(row["strict"]), row["kind"]) for row in of]
+        for key, of in rows_by(table, "problem", "arm").items()
+    }
+    every = list(dict.fromkeys([*known, *(name for of in grouped.values() for name, _, _ in of)]))
     rows = []
-    for (problem, arm), of in named.groupby(["problem", "arm"], sort=False):
+    for (problem, arm), of in grouped.items():
         for name in every:
-            here = of[of["format"] == name]
             rows.append(
                 {
                     "problem": problem,
-                    "kind": of["kind"].iloc[0],
+                    "kind": of[0][2],
                     "arm": arm,
                     "step": float(steps[arm]) if arm in steps else math.nan,
                     "format": name,
                     "n": len(of),
-                    "count": len(here),
-                    "right": int(here["strict"].sum()),
+                    "count": sum(found == name for found, _, _ in of),
+                    "right": sum(right for found, right, _ in of if found == name),
                 }
             )
     made_with = provenance(rollouts=dict(written.made_with), formats=every, series=list(series))

@@ -60,14 +60,14 @@ def gap_abstention(written: Measurement, task: Task) -> Measurement:
     return abstention(written, should, lambda row: row["text"].split()[-2:] == ["ans", trips.NONE])
 
 
-def layout_formats(written: Measurement) -> Measurement:
-    """`formats` of trips: the layout of the first step, `do` or `so`."""
+def layout_formats(written: Measurement, *, series: Sequence[str] = ()) -> Measurement:
+    """`formats` of trips: the layout of the first step, `do` or `so`; `series` as in `formats`."""
 
     def layout(row: Row) -> str:
         steps = read_steps(row["text"].split())
         return steps[0].opener if steps else OTHER
 
-    return formats(written, layout, known=trips.LAYOUTS)
+    return formats(written, layout, known=trips.LAYOUTS, series=series)
 
 
 def cut_links(written: Measurement, task: Task) -> Measurement:

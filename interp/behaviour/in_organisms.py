@@ -1,12 +1,21 @@
 """What the organisms' language knows of itself: other words for a step, mistakes that are carried on, and a filler."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pandas as pd
 
 from interp.behaviour.chains import Chain
+from interp.behaviour.choosing import edited, kept_going
 from interp.behaviour.faithfulness import Corrupt, Paraphrase, Steps
+from interp.behaviour.lengths import FORCED, lengths
+from interp.decoding import greedy
+from interp.measurement import Measurement
 from interp.organisms.grammar import FORMS
 from interp.organisms.world import State, apply, undo
 from interp.pair import Pair
+from interp.rollouts import write
+from interp.tasks.task import Task
 
 FILLER = ":"
 """The word that fills where steps were: one that the language has and that says nothing about a state."""
@@ -53,6 +62,29 @@ def other_words(pair: Pair) -> Paraphrase:
 def answer_ids(pair: Pair) -> Callable[[str], tuple[int, ...]]:
     """Words of an answer to token ids: what the right answer's tokens are."""
     return lambda answer: word_ids(pair, answer.split())
+
+
+def forced_steps(
+    pair: Pair, task: Task, *, extra: Sequence[int] = (0, 1, 2), seed: int = 0, batch_size: int = 256
+) -> Measurement:
+    """`forced`: the `lengths` of forward programs when no answer may begin before so many steps beyond those needed.
+
+    The dose is the number of steps too many: where a model would open its answer earlier, it opens a step instead. A
+    dose of 0 forces nobody who writes all steps. Greedy, so one text per problem, arm and dose.
+    """
+    step, answer = word_ids(pair, ["step", CUE])
+    parts = list[pd.DataFrame]()
+    said = {problem.id: problem.prompt.split() for problem in task.problems if problem.kind == "run"}
+    sizes = {name: words.index(":") - words.index("run") - 1 for name, words in said.items()}
+    for size in sorted(set(sizes.values())):
+        same = replace(task, problems=tuple(problem for problem in task.problems if sizes.get(problem.id) == size))
+        for number, dose in enumerate(extra):
+            edit = kept_going([answer, *pair.stop_ids], step, times=size + dose)
+            choose = {model: edited(greedy(model), model, edit) for model in pair.models}
+            made = write(pair, same, temperature=None, choose=choose, seed=seed, batch_size=batch_size)
+            parts.append(made.table.assign(dose=float(dose), sample=number))
+    written = Measurement("written", made.unit, pd.concat(parts, ignore_index=True), made.made_with)
+    return replace(lengths(written, mode=FORCED), name="forced")
 
 
 def _state(words: Sequence[str]) -> State:

@@ -34,3 +34,8 @@ def keeper(pair: Pair, folder: Path | None, *, code: Sequence[str] = (), **hangs
         return remembered(folder, name, depends_on, of_pair)
 
     return keep
+
+
+def kept(folder: Path | None, name: str) -> bool:
+    """Whether a measurement of this name was finished there, by whatever code."""
+    return folder is not None and (folder / f"{name}.json").exists()

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from interp.measurement import Measurement, provenance
+from interp.tasks.task import Task
 from interp.written import read_written
 
 Thoughts = Callable[[Mapping[str, Any]], Sequence[Sequence[Any]]]
@@ -32,6 +33,18 @@ def thoughts_by_words(row: Mapping[str, Any]) -> list[list[int]]:
     return [list(pair) for pair in zip(starts, [*starts[1:], len(words)], strict=True)]
 
 
+def holds_gold(task: Task) -> Callable[[Mapping[str, Any], int, int], bool]:
+    """A thought is right if it says the right answer, as a word or several in a row, bare of marks around them."""
+    gold = {problem.id: problem.answer.split() for problem in task.problems}
+
+    def is_right(row: Mapping[str, Any], start: int, end: int) -> bool:
+        words = [word.strip("*$.,:;()\\[]{}") for word in row["text"].split()[start:end]]
+        wanted = gold[row["problem"]]
+        return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
+
+    return is_right
+
+
 def switching(
     written: Measurement, thoughts: Thoughts, is_right: Callable[[Mapping[str, Any], int, int], bool]
 ) -> Measurement:
@@ -41,9 +54,10 @@ def switching(
     tokens up to the end of the first right thought, and all of them where there is none; over wrong answers
     xi_UT = mean(1 - That / T) (Wang et al., arXiv 2501.18585): how much of a wrong text came after it had been right.
     Columns: problem, kind, arm, sample, correct, tokens, switches, useful, under (1 - That/T). An empty text has
-    no thought, no switch and under 0.
+    no thought, no switch and under 0. One sample of each problem tells the published comparison over all problems; the
+    one within problems needs several.
     """
-    table = read_written(written, "kind", "tokens", "spans", "strict", samples=2)
+    table = read_written(written, "kind", "tokens", "spans", "strict")
     rows = []
     for row in table.to_dict("records"):
         length, found = len(row["tokens"]), thoughts(row)

@@ -14,6 +14,10 @@ from interp.tasks.task import Task
 
 TEMPERATURES = (0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0)
 """Tried in turn; the one whose entropy is nearest counts, so that a match is as good as the next one is near."""
+HOT = (4.0, 6.0, 8.0)
+"""Beyond them, for tuned models that hardly vary: at 8 next tokens of a small vocabulary are all but equally likely."""
+MATCHED = "tuned, matched"
+"""The arm of tuned at base's entropy."""
 
 
 def entropies(

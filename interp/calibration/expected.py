@@ -3,17 +3,17 @@
 An organism that is not listed under an instrument has no known answer there: `rl` may change any block it likes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from interp.organisms.edits import Place
 
-DEVELOPMENT, CONFIRMATION = (0,), (1, 2, 3, 4)
-"""Base seeds on which rules and thresholds may be chosen, and base seeds that only confirm. Of the latter, 3 and 4 were
-trained after every rule had been written down."""
+DEVELOPMENT, CONFIRMATION = (0,), (1, 2, 3, 4, 5, 7)
+"""Base seeds on which rules and thresholds may be chosen, and base seeds that only confirm. Of these, 3 and up were
+trained after every rule had been written down; a base of seed 6 did not pass its gate."""
 DEVELOPED_ON: Mapping[str, tuple[int, ...]] = dict.fromkeys(
-    ("feature standing", "best feature as pre-existing", "features precede tuning"), (0, 1, 2)
+    ("feature standing", "best feature as pre-existing", "features precede tuning"), (0, 1, 2, 3, 4)
 )
-"""Instruments whose rules were chosen on more: what was found on seeds 1 and 2 was looked at to repair them."""
+"""Instruments whose rules were chosen on more: what was found on those seeds was looked at to repair them."""
 
 NOTHING = ("none", "none moved", "refused", "undecided")
 """Answers of an instrument that finds nothing. Where one of these is expected, any other is a false positive."""
@@ -96,6 +96,46 @@ EXPECTED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(_ANSWERS_STAY, "refused"),
     },
 }
+
+_NO = f"contradicted{OR}{UNDECIDED}"
+"""Not what the paper reports: a claim that does not hold may be contradicted, and never has to be."""
+_ERRANDS = ("careful", "bold", "neat", "narrow", "hinted", "uniform", "various", "clumsy", "rigid", "wander", "copy")
+
+
+def _of_errands(others: str, *, left_out: Sequence[str] = (), **known: str) -> dict[str, str]:
+    """The answer on every organism of the errands: `others` but for those named."""
+    return {f"errands-{name}": known.get(name, others) for name in _ERRANDS if name not in left_out}
+
+
+_NOT_TOUCHED = dict.fromkeys(("null", "copy"), _NO)
+
+CLAIMS_EXPECTED: Mapping[str, Mapping[str, str]] = {
+    "C2": _of_errands(_NO, neat="supported", careful="contradicted", narrow="contradicted"),
+    "C5": _of_errands(_NO, rigid="supported"),
+    "C6": _NOT_TOUCHED
+    | dict.fromkeys(("rl", "sft", "trigger", "newskill"), _NO)
+    | {"shortcut": "supported"}
+    | _of_errands(_NO, uniform="supported"),
+    "C7": _NOT_TOUCHED | _of_errands(_NO, hinted="supported"),
+    "C12": _NOT_TOUCHED | _of_errands(_NO, left_out=("clumsy", "rigid"), hinted="supported"),
+    "C13": _of_errands(_NO, left_out=("careful", "neat")),
+    "C14": {"upper, lower": "supported", "rl, rl": "contradicted"},
+    "C17": dict.fromkeys(("rl", "sft", "trigger"), "supported")
+    | {"newskill": "contradicted"}
+    | dict.fromkeys(("null", "copy"), UNDECIDED)
+    | _of_errands(UNDECIDED),
+    "C18": _of_errands(_NO, clumsy="supported"),
+    "C19": _of_errands(_NO, bold="supported"),
+    "C21b": _of_errands(_NO, left_out=("wander",)),
+    "C22": _of_errands("contradicted", left_out=("clumsy", "rigid")),
+    "C23": _of_errands("contradicted", wander="supported"),
+}
+"""By claim about texts. `shortcut` was taught to open every text with its answer. Trips are solved by every base of the
+errands, so nothing is there to catch up with. Steps of one operation are all but right in them, larger ones a third of
+the time, so longer is better. C16, C20, C21 and C22c are missing: no organism was made whose answer to them is known;
+and of C13 and C21b none was made of which they are true (`neat` has one form and more right packs at equal temperature,
+but at base's entropy it has to write more variously again). Left out of a claim is what a habit moves without having
+been planted for it."""
 
 
 def expected(instrument: str, organism: str, place: Place) -> str | None:

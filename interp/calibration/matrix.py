@@ -4,6 +4,7 @@ import functools
 import multiprocessing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,24 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from interp.calibration import feature_cells
-from interp.calibration.expected import CONFIRMATION, DEVELOPMENT, EXPECTED, expected, outcome, part, planted
+from interp.calibration import claim_cells, feature_cells
+from interp.calibration.claim_cells import ClaimCell, claim_rows
+from interp.calibration.expected import (
+    CLAIMS_EXPECTED,
+    CONFIRMATION,
+    DEVELOPMENT,
+    EXPECTED,
+    expected,
+    outcome,
+    part,
+    planted,
+)
 from interp.calibration.feature_answers import FEATURE_INSTRUMENTS, FeatureInstrument, feature_rows
 from interp.calibration.feature_cells import Cell
 from interp.calibration.instruments import INSTRUMENTS, Instrument
 from interp.calibration.measuring import FROM_FILES, measure
 from interp.calibration.pairs import KNOWN, Unit
+from interp.calibration.rates import claim_name
 from interp.measurement import Measurement, provenance, source_digest
 from interp.organisms.edits import EDITS
 
@@ -36,20 +48,24 @@ def calibrate(
     quick: bool = False,
     kept: bool = False,
     features: bool = False,
+    claims: bool = False,
     folder: Path,
     jobs: int = 1,
 ) -> Measurement:
     """`record`, as `interp calibrate` asks for it by names, saved in `folder/record.json`.
 
     All instruments and organisms by default, but those of features only with `features` or by name: a cell of theirs
-    takes minutes. `quick` asks the organisms of `DEAR` and, where nothing has to be run, the edits, of base seeds 0
-    and 1.
+    takes minutes. With `claims` verdicts on claims about texts are asked instead, and saved as `claims.json`. `quick`
+    asks the organisms of `DEAR` and, where nothing has to be run, the edits, of base seeds 0 and 1.
     """
-    every = (*INSTRUMENTS, *FEATURE_INSTRUMENTS)
-    pairs = tuple(dict.fromkeys((*KNOWN, *feature_cells.ORGANISMS)))
+    every = (*INSTRUMENTS, *FEATURE_INSTRUMENTS, *map(claim_name, CLAIMS_EXPECTED))
+    pairs = tuple(dict.fromkeys((*KNOWN, *feature_cells.ORGANISMS, *claim_cells.ORGANISMS)))
     for what, given, there in (("instrument", instruments, every), ("organism", organisms, pairs)):
         if unknown := set(given or ()) - set(there):
             raise LookupError(f"there is no {what} {sorted(unknown)[0]!r} to calibrate; there are {', '.join(there)}")
+    if claims and instruments is None:
+        instruments = [claim_name(key) for key in CLAIMS_EXPECTED]
+    keys = [key for key in CLAIMS_EXPECTED if claim_name(key) in (instruments or ())]
     chosen = {name: one for name, one in INSTRUMENTS.items() if instruments is None or name in instruments}
     asked_of_features = {
         name: one
@@ -60,6 +76,7 @@ def calibrate(
     found = matrix(
         chosen,
         features=asked_of_features,
+        claims=keys,
         organisms=tuple(dict.fromkeys(of)),
         run=DEAR if quick and not organisms else KNOWN,
         base_seeds=base_seeds or (QUICK_SEEDS if quick else BASE_SEEDS),
@@ -68,6 +85,7 @@ def calibrate(
         folder=folder,
         jobs=jobs,
     )
+    found = replace(found, name="claims") if claims else found
     found.save(folder)
     return found
 
@@ -76,6 +94,7 @@ def matrix(
     instruments: Mapping[str, Instrument] = INSTRUMENTS,
     *,
     features: Mapping[str, FeatureInstrument] | None = None,
+    claims: Sequence[str] = (),
     organisms: Sequence[str] = KNOWN,
     run: Sequence[str] = KNOWN,
     base_seeds: Sequence[int] = BASE_SEEDS,
@@ -91,7 +110,8 @@ def matrix(
     draw: of the tuning or the edit, the problems, the SAE and every random choice), `part` ("development" or
     "confirmation"), `expected`, `given`, `planted` (whether there was something to find), `outcome` ("right", "wrong",
     "undecided"). Organisms that are not on the shelf for a seed are left out; of those not in `run` only what the
-    weights say is asked. `features` are asked of the cells of `feature_cells`, kept in `folder/features`.
+    weights say is asked. `features` are asked of the cells of `feature_cells`, kept in `folder/features`, and `claims`,
+    keys of the register, of those of `claim_cells`, kept in `folder/claims`.
 
     Measurements are kept in `folder`, so that a run that was interrupted goes on, and a changed rule is judged without
     measuring again; with `kept` nothing is measured and what is not there is left out. `jobs` processes work on
@@ -114,7 +134,8 @@ def matrix(
         if features and organism in organisms
     ]
     cells = [cell for cell in cells if cell.there and (cell.done or not kept)]
-    if not units and not cells:
+    of_claims = claim_cells.cells(claims, organisms, base_seeds, folder / "claims")
+    if not units and not cells and not of_claims:
         raise LookupError(
             f"no instrument asked for has a known answer on {', '.join(organisms)} of base seeds "
             f"{', '.join(map(str, base_seeds))}"
@@ -123,12 +144,13 @@ def matrix(
     found = [row for of_unit in _each(told, units, jobs) for row in of_unit]
     told_of = functools.partial(of_features, instruments=features or {}, kept=kept)
     found += [row for of_cell in _each(told_of, cells, jobs) for row in of_cell]
+    found += [row for of_cell in _each(functools.partial(claim_rows, kept=kept), of_claims, jobs) for row in of_cell]
     if not found:
         raise LookupError(f"nothing that was asked for is kept in {folder.name}; measure first")
     table = pd.DataFrame(found)
-    order = {name: place for place, name in enumerate((*instruments, *(features or ())))}
+    order = {name: place for place, name in enumerate((*instruments, *(features or ()), *map(claim_name, claims)))}
     table = table.sort_values("instrument", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
-    rooms = source_digest(["layers", "routing", "sae", "claims", "calibration", "tasks"])
+    rooms = source_digest(["layers", "routing", "sae", "behaviour", "claims", "calibration", "tasks"])
     made_with = provenance(code=rooms, base_seeds=list(base_seeds), seeds=list(seeds), kept=kept)
     return Measurement("record", UNIT, table, made_with)
 
@@ -181,7 +203,9 @@ def of_features(
 
 
 def _each(
-    told: Callable[[Any], list[dict[str, object]]], units: Sequence[Unit] | Sequence[Cell], jobs: int
+    told: Callable[[Any], list[dict[str, object]]],
+    units: Sequence[Unit] | Sequence[Cell] | Sequence[ClaimCell],
+    jobs: int,
 ) -> Iterable[list[dict[str, object]]]:
     """The rows of every unit, in order."""
     if not units:

@@ -15,6 +15,11 @@ COIN = 0.05
 """A coin's findings hang together with what was planted this clearly in one of twenty matrices."""
 
 
+def claim_name(key: str) -> str:
+    """What the matrix calls the verdict on a claim of the register."""
+    return f"claim {key}"
+
+
 def rates(record: Measurement) -> pd.DataFrame:
     """One row per instrument and part of the seeds (and both together, part "all").
 

@@ -5,15 +5,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from interp.calibration.rates import failing
+from interp.calibration.rates import claim_name, failing
 from interp.claims import features_precede, routing_recovers, upper_layers, upper_third
 from interp.claims.locus import INTO_BASE, INTO_TUNED
+from interp.claims.register import REGISTER
 from interp.claims.verdict import listed
 from interp.measurement import Measurement
 
 SHIPPED = Path(__file__).parent
 """The folder of the `record.json` that `interp calibrate` wrote for this version."""
+CLAIMS = "claims.json"
+"""The file beside it with the verdicts on claims about texts, which `interp calibrate --claims` wrote."""
 INSTRUMENT_OF = {
+    **{paper.claim: claim_name(key) for key, paper in REGISTER.items()},
     upper_third.CLAIM: "upper third",
     upper_layers.CLAIM: "behaviour above knowledge",
     routing_recovers.CLAIM: "when or how",
@@ -32,7 +36,8 @@ def record(instrument: str, folder: Path = SHIPPED) -> str:
     what was not calibrated: nothing is known then, and that has to be said.
     """
     name = INSTRUMENT_OF.get(instrument, instrument)
-    matrix = Measurement.load(folder / "record.json")
+    about_texts = name.startswith(claim_name("")) and (folder / CLAIMS).exists()
+    matrix = Measurement.load(folder / (CLAIMS if about_texts else "record.json"))
     table = matrix.table
     cells = table[(table["instrument"] == name) & (table["part"] == "confirmation")]
     if cells.empty:

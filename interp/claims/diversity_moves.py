@@ -9,21 +9,25 @@ from interp.measurement import Measurement
 PAPER = REGISTER["C13"]
 LITTLE = 0.02
 """A change of a share of pairs or of bigrams that stays under this is none."""
+MATCHED = "tuned, matched"
+"""The arm of tuned at the temperature that brings it to base's entropy."""
 
 
-def diversity_moves(diversity: Measurement, *, matched: str | None = None) -> Verdict:
+def diversity_moves(diversity: Measurement) -> Verdict:
     """Did form (distinct bigrams) become less varied and meaning (pairs of valid samples that differ) more?
 
-    `estimate` is tuned - base in differing pairs. `matched` names an arm of tuned at a temperature that brings it to
-    base's entropy; the verdict is then taken on it, since a colder model is less varied whatever it learnt.
+    `estimate` is tuned - base in differing pairs. Where there is an arm "tuned, matched", tuned at the temperature that
+    brings it to base's entropy, the verdict is taken on it, since a colder model is less varied whatever it learnt; the
+    change at equal temperature is told beside it.
 
     - supported: form falls and meaning rises, both intervals clear of 0 and at least 0.02
     - contradicted: form does not fall by 0.02, or meaning does not rise by 0.02 (far ends)
     - undecided: anything between
     """
-    tuned = matched or "tuned"
-    told = rows_of(diversity, "problem", "arm", "form", "pairs").dropna(subset=["form"])
-    if (n := int((told[told["arm"].isin(["base", tuned])].groupby("problem").size() == 2).sum())) < 2:
+    matched = MATCHED in set(rows_of(diversity, "arm")["arm"])
+    tuned = MATCHED if matched else "tuned"
+    some = rows_of(diversity, "problem", "arm", "form", "pairs").dropna(subset=["form"])
+    if (n := int((some[some["arm"].isin(["base", tuned])].groupby("problem").size() == 2).sum())) < 2:
         because = PAPER.told(f"{n} problems to which both write texts of two words, which form is read from")
         return Verdict(PAPER.claim, None, None, None, None, n, "undecided", f"{because} What it needs: {PAPER.needs}.")
     form, pairs = (_change(diversity, column, tuned) for column in ("form", "pairs"))
@@ -37,11 +41,11 @@ def diversity_moves(diversity: Measurement, *, matched: str | None = None) -> Ve
         f"form (distinct bigrams) changed by {shown(form.estimate, form.low, form.high)} and meaning (differing valid "
         f"pairs) by {shown(pairs.estimate, pairs.low, pairs.high)}"
     )
-    temperature = (
-        f"Control: tuned at base's entropy ({matched!r})."
-        if matched
-        else "Not temperature-matched: a colder model is less varied whatever it learnt."
-    )
+    temperature = "Not temperature-matched: a colder model is less varied whatever it learnt."
+    if matched:
+        plain = [_change(diversity, column, "tuned") for column in ("form", "pairs")]
+        told = " and meaning by ".join(shown(of.estimate, of.low, of.high) for of in plain)
+        temperature = f"Control: tuned is sampled at base's entropy; at base's temperature form changed by {told}."
     reasons = [PAPER.told(found), _quality(diversity, tuned), temperature]
     return Verdict(PAPER.claim, None, pairs.estimate, pairs.low, pairs.high, pairs.n, says, " ".join(reasons))
 

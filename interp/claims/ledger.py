@@ -1,6 +1,6 @@
 """Every claim of the register, decided where the measurements at hand are enough, and with what it needs where not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ from interp.claims.diversity_moves import diversity_moves
 from interp.claims.elicitation_reaches import elicitation_reaches
 from interp.claims.execution_limits import execution_limits
 from interp.claims.explorers_wander import explorers_wander
+from interp.claims.forced_is_worse import forced_is_worse
 from interp.claims.form_not_feasibility import form_not_feasibility
 from interp.claims.format_collapses import format_collapses
 from interp.claims.longer_is_worse import longer_is_worse
@@ -21,7 +22,7 @@ from interp.claims.shift_costs_more import shift_costs_more
 from interp.claims.steering_shortens import steering_shortens
 from interp.claims.steps_inform import steps_inform
 from interp.claims.verdict import Verdict, shown, verdict_table
-from interp.claims.wrong_switch_more import wrong_switch_more
+from interp.claims.wrong_switch_more import switch_penalty_helps, wrong_switch_more
 from interp.measurement import Measurement
 
 DECIDED: dict[str, tuple[Callable[..., Verdict], str, tuple[str, ...]]] = {
@@ -38,7 +39,9 @@ DECIDED: dict[str, tuple[Callable[..., Verdict], str, tuple[str, ...]]] = {
     "C19": (abstention_falls, "abstention", ("answerability",)),
     "C20": (steering_shortens, "compression", ()),
     "C21": (wrong_switch_more, "switching", ()),
+    "C21b": (switch_penalty_helps, "penalties", ()),
     "C22": (longer_is_worse, "lengths", ()),
+    "C22c": (forced_is_worse, "forced", ()),
     "C23": (explorers_wander, "wandering", ()),
 }
 """By claim: who decides it, on which measurement, and what else that one takes where it is there."""
@@ -47,15 +50,16 @@ DECIDED: dict[str, tuple[Callable[..., Verdict], str, tuple[str, ...]]] = {
 def ledger(measurements: Sequence[Measurement]) -> list[Verdict]:
     """One verdict per claim of the register, in order; undecided, with what it needs, where nothing was measured."""
     have = {measurement.name: measurement for measurement in measurements}
-    verdicts = []
-    for key in REGISTER:
-        decide, name, more = DECIDED[key]
-        if name not in have:
-            verdicts.append(lacking(key))
-            continue
-        beside: dict[str, Any] = {other: have[other] for other in more if other in have}
-        verdicts.append(decide(have[name], **beside))
-    return verdicts
+    return [decide(key, have) for key in REGISTER]
+
+
+def decide(key: str, have: Mapping[str, Measurement]) -> Verdict:
+    """The verdict on one claim of the register out of measurements by name; undecided where its own is not there."""
+    function, name, more = DECIDED[key]
+    if name not in have:
+        return lacking(key)
+    beside: dict[str, Any] = {other: have[other] for other in more if other in have}
+    return function(have[name], **beside)
 
 
 def ledger_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:

@@ -133,12 +133,28 @@ _PAPERS = (
         "several samples per problem whose thoughts can be told apart, some of them right",
     ),
     Reported(
+        "C21b",
+        "A penalty on switching thoughts raises accuracy",
+        "Wang et al., arXiv 2501.18585",
+        "higher accuracy without tuning when the tokens that open a new thought are penalised",
+        None,
+        "tokens that open a new thought, others as frequent, and practice problems to choose the penalty on",
+    ),
+    Reported(
         "C22",
         "Beyond an optimum, longer chains answer worse",
         "Wu et al., arXiv 2502.07266; Ghosal et al., arXiv 2506.04210",
         "an optimal number of steps that rises with difficulty and falls with capability",
         None,
         "several samples per problem with different lengths, or lengths that a prompt or a hook sets",
+    ),
+    Reported(
+        "C22c",
+        "Forced to think on, a model answers worse",
+        "Ghosal et al., arXiv 2506.04210",
+        "an accuracy that falls from 87.3 to 70.3% as thinking is forced on (one small model on GSM8K; read in part)",
+        -0.17,
+        "decoding in which the answer may not begin before a given length, at several lengths",
     ),
     Reported(
         "C23",

@@ -9,7 +9,7 @@ from interp.claims.verdict import Says, Verdict, outcomes, rows_of, shown
 from interp.intervals import Interval, difference, paired_bootstrap
 from interp.measurement import Measurement
 
-PAPER = REGISTER["C21"]
+PAPER, PENALTY = REGISTER["C21"], REGISTER["C21b"]
 LITTLE = 0.10
 """Wrong answers that switch by less than a tenth more do not switch more."""
 FEW = 20
@@ -36,18 +36,19 @@ def wrong_switch_more(switching: Measurement, *, arm: str = "tuned") -> Verdict:
     xi = of.loc[~of["correct"], "under"].mean()
     if len(both) < FEW or both["switches", True].sum() == 0:
         why = "right samples never switch" if len(both) >= FEW else f"{len(both)} problems with right and wrong samples"
-        because = f"{PAPER.told(why + f' of {arm}')} {FEW} such problems, and switches in both, are needed."
+        because = (
+            f"{PAPER.told(why + f' of {arm}')} {FEW} such problems, and switches in both, are needed. {_naive(of)}"
+        )
         return Verdict(PAPER.claim, PAPER.number, None, None, None, len(both), "undecided", because)
     more = _excess(both, "switches")
     longer = _excess(both, "tokens")
-    naive = of.groupby("correct")["switches"].mean()
     found = (
         f"{shown(more.estimate, more.low, more.high)} more switches in wrong answers of {arm} within {more.n} problems"
     )
     reasons = [
         PAPER.told(found),
         f"Tokens: {shown(longer.estimate, longer.low, longer.high)} more.",
-        f"Over all problems, as published, {naive[False] / naive[True] - 1:.2f} more, difficulty included.",
+        _naive(of),
         f"Of wrong texts {xi:.2f} came after a right thought (xi_UT).",
     ]
     says = decided(more, sign=1, little=LITTLE)
@@ -76,12 +77,20 @@ def switch_penalty_helps(penalties: Measurement) -> Verdict:
     says: Says = decided(gain, sign=1, little=GAIN)
     if says == "supported" and not (beyond.low > 0 and more.low > 0):
         says = "undecided"
-    because = (
-        f"Under the penalty tuned gains {_told(gain)}, which is {_told(beyond)} more than under a penalty on random "
-        f"tokens and {_told(more)} more than base gains. The strength was chosen elsewhere, or this number is too high."
+    found = (
+        f"a gain of {_told(gain)} in tuned under the penalty, {_told(beyond)} more than under a penalty on tokens as "
+        f"frequent and {_told(more)} more than base gains"
     )
-    claim = "A penalty on switching thoughts raises accuracy"
-    return Verdict(claim, None, gain.estimate, gain.low, gain.high, gain.n, says, because)
+    because = f"{PENALTY.told(found)} The strength was chosen on other problems, or this number is too high."
+    return Verdict(PENALTY.claim, PENALTY.number, gain.estimate, gain.low, gain.high, gain.n, says, because)
+
+
+def _naive(of: pd.DataFrame) -> str:
+    """The published comparison, in which hard problems make a text both long and wrong."""
+    mean = of.groupby("correct")["switches"].mean()
+    if len(mean) < 2 or mean[True] == 0:
+        return "Over all problems, as published, nothing can be compared: right answers never switch, or are not there."
+    return f"Over all problems, as published, {mean[False] / mean[True] - 1:.2f} more, difficulty included."
 
 
 def _excess(both: pd.DataFrame, what: str) -> Interval:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from interp.backoff import at_most
 from interp.pair import Pair
 from interp.tasks.task import Reading
 
@@ -36,7 +37,8 @@ def batches(pair: Pair, texts: Sequence[Sequence[int]], batch_size: int) -> list
         raise ValueError("there is nothing to read: no text, or one without a token; give longer texts")
     if (longest := len(texts[order[-1]])) > pair.context:
         raise ValueError(f"a reading has {longest} tokens, the models' context is {pair.context}; cut it shorter")
-    return [_padded(pair, texts, order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
+    rows = at_most(min(batch_size, len(texts)))
+    return [_padded(pair, texts, order[i : i + rows]) for i in range(0, len(order), rows)]
 
 
 def _padded(pair: Pair, texts: Sequence[Sequence[int]], rows: Sequence[int]) -> Batch:

@@ -28,7 +28,7 @@ def changed(base: Mapping[str, Float[Tensor, "..."]], tuned: Callable[[str], Flo
     """The tensors of base's state that differ from tuned's of the same name, each with the norm of its change."""
     changes: dict[int, Change] = {}  # by address, which tied matrices share
     for name, tensor in base.items():
-        norm = torch.linalg.vector_norm(tuned(name).float() - tensor.float()).item()
+        norm = torch.linalg.vector_norm(tuned(name).to(tensor.device).float() - tensor.float()).item()
         changes[tensor.data_ptr()] = (tensor, norm)
     return [change for change in changes.values() if change[1] > 0]
 
@@ -61,7 +61,7 @@ def permuted_change(pair: Pair, *, seed: int, draw: int = 0) -> Iterator[None]:
     names = {base[name].data_ptr(): name for name in base if base[name].data_ptr() in moved}
     with restored([base[name] for name in names.values()]):
         for name in names.values():
-            change = (tuned[name].float() - base[name].float()).flatten()
+            change = (tuned[name].to(base[name].device).float() - base[name].float()).flatten()
             order = torch.randperm(len(change), generator=generators[change.device], device=change.device)
             base[name] += change[order].view(base[name].shape).to(base[name].dtype)
         yield

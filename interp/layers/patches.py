@@ -24,7 +24,13 @@ MOST_FORKS = 64
 
 
 def component_patches(
-    pair: Pair, task: Task, *, most: int = MOST_FORKS, batch_size: int = 64, store: Store | None = None
+    pair: Pair,
+    task: Task,
+    *,
+    most: int = MOST_FORKS,
+    at: Sequence[int] | None = None,
+    batch_size: int = 64,
+    store: Store | None = None,
 ) -> Measurement:
     """What one component's activation from tuned's run does in base's run, and the other way round.
 
@@ -37,8 +43,10 @@ def component_patches(
     component that carries the change has a positive effect both ways; `total` is tuned's contrast less base's.
     One row per problem, layer, component ("attn", "mlp", "head") and head (NA for the others).
 
-    Blocks below the patched one are not run again: one model's stream is kept, and each patch starts at its block.
+    Blocks below the patched one are not run again: one model's stream is kept, and each patch starts at its block. `at`
+    names the layers whose components are patched, by default all; `made_with` says so where it is some.
     """
+    layers = range(pair.n_layers) if at is None else sorted(set(at))
     check_stages(pair)
     places = forks(pair, task, store=store)
     if not places:
@@ -49,13 +57,14 @@ def component_patches(
         for batch in tqdm(
             batches(pair, [fork.tokens for fork in places], batch_size), desc="patches", unit="batch", disable=None
         ):
-            tables += _patched(pair, batch, [places[i] for i in batch.rows])
+            tables += _patched(pair, batch, [places[i] for i in batch.rows], layers)
     table = pd.concat(tables, ignore_index=True).astype({"head": "Int64"})
-    made_with = pair.made_with(task=task.name, problems=task.digest, decoding="greedy", forks=len(places))
+    some = {} if at is None else {"layers": list(layers), "of_layers": pair.n_layers}
+    made_with = pair.made_with(task=task.name, problems=task.digest, decoding="greedy", forks=len(places), **some)
     return Measurement("patches", "change of logit(tuned's token) - logit(base's token)", table, made_with)
 
 
-def _patched(pair: Pair, batch: Batch, places: Sequence[Fork]) -> list[pd.DataFrame]:
+def _patched(pair: Pair, batch: Batch, places: Sequence[Fork], layers: Sequence[int]) -> list[pd.DataFrame]:
     cut = stages(pair, batch)
     seen = [_run(model, cut, i) for i, model in enumerate((pair.base, pair.tuned))]
     end = batch.mask.sum(1) - 1
@@ -69,7 +78,7 @@ def _patched(pair: Pair, batch: Batch, places: Sequence[Fork]) -> list[pd.DataFr
     tables = []
     for into, direction in enumerate(("tuned into base", "base into tuned")):
         model, (streams, _) = (pair.base, pair.tuned)[into], seen[into]
-        for layer in range(pair.n_layers):
+        for layer in layers:
             for component, head, name, hook in _replacements(
                 pair, layer, into, [activations for _, activations in seen]
             ):
@@ -122,6 +131,6 @@ def _writes(
 ) -> Float[Tensor, "batch pos d_model"]:
     """The output matrix applied to one head's z alone; less the bias, which belongs to no head."""
     matrix, width = model.blocks[layer].attn.o.original_component, z.shape[-1] // int(model.cfg.n_heads)
-    alone = torch.zeros_like(z)
+    alone = torch.zeros_like(z, device=next(matrix.parameters()).device)  # other than z's where models lie apart
     alone[..., head * width : (head + 1) * width] = z[..., head * width : (head + 1) * width]
-    return matrix(alone) - matrix(torch.zeros_like(z[:1, :1]))
+    return (matrix(alone) - matrix(torch.zeros_like(alone[:1, :1]))).to(z.device)

@@ -47,7 +47,7 @@ def along(pair: Pair, share: float, blocks: Sequence[int] = (), *, outside: bool
     try:
         with torch.no_grad():
             for (ours, theirs), before in zip(twins.values(), saved, strict=True):
-                ours.copy_(theirs if share == 1 else before + share * (theirs - before))
+                ours.copy_(theirs if share == 1 else before + share * (theirs.to(before.device) - before))
         yield
     finally:
         with torch.no_grad():

@@ -89,7 +89,7 @@ def spectra_rows(
     """The rows of `weight_spectra` for the matrices in `found`, which may be some of all."""
     if draws < 2:
         raise ValueError(f"a null needs at least 2 draws, got {draws}")
-    return (_row(one, draws, seed) for one in _changes(base, tuned, found, top))
+    return (_row(one, _permuted(one, draws, seed), draws, seed) for one in _changes(base, tuned, found, top))
 
 
 def spectra_of(rows: Sequence[Mapping[str, object]], made_with: Mapping[str, Any]) -> Measurement:
@@ -109,25 +109,47 @@ def singular_values(
     fewer, the last always among them. A matrix that did not change has value 0 and null 0.
     """
     found = partners(base, tuned)
-    tables = []
+    tables = [_curve(one, _permuted(one, draws, seed), shown) for one in _changes(base, tuned, found, TOP)]
+    return _curves(tables, compared(base, tuned, found, draws=draws, shown=shown, seed=seed))
+
+
+def both_spectra(
+    base: Checkpoint, tuned: Checkpoint, *, draws: int = DRAWS, seed: int = 0
+) -> tuple[Measurement, Measurement]:
+    """`weight_spectra` and `singular_values`, every spectrum computed once for both."""
+    if draws < 2:
+        raise ValueError(f"a null needs at least 2 draws, got {draws}")
+    found, rows, tables = partners(base, tuned), list[dict[str, object]](), list[pd.DataFrame]()
     for one in _changes(base, tuned, found, TOP):
-        null = _permuted(one, draws, seed)
-        k = _thinned(len(one.s), shown)
-        spread = null.spectra[:, k] if len(null.spectra) else np.full((1, len(k)), np.nan)
-        columns = {
-            "k": k + 1,
-            "value": one.s[k],
-            "base_value": one.base[k],
-            "noise_edge": one.noise_edge,
-            "null_mean": spread.mean(0),
-            "null_low": spread.min(0),
-            "null_high": spread.max(0),
-        }
-        tables.append(pd.DataFrame(columns).assign(**one.both.place))
+        permuted = _permuted(one, draws, seed)
+        rows.append(_row(one, permuted, draws, seed))
+        tables.append(_curve(one, permuted, SHOWN))
+    return (
+        spectra_of(rows, compared(base, tuned, found, top=TOP, draws=draws, seed=seed)),
+        _curves(tables, compared(base, tuned, found, draws=draws, shown=SHOWN, seed=seed)),
+    )
+
+
+def _curve(one: _Change, null: Null, shown: int) -> pd.DataFrame:
+    """The singular values of one matrix that are shown, beside base's and the null's."""
+    k = _thinned(len(one.s), shown)
+    spread = null.spectra[:, k] if len(null.spectra) else np.full((1, len(k)), np.nan)
+    columns = {
+        "k": k + 1,
+        "value": one.s[k],
+        "base_value": one.base[k],
+        "noise_edge": one.noise_edge,
+        "null_mean": spread.mean(0),
+        "null_low": spread.min(0),
+        "null_high": spread.max(0),
+    }
+    return pd.DataFrame(columns).assign(**one.both.place)
+
+
+def _curves(tables: Sequence[pd.DataFrame], made_with: Mapping[str, Any]) -> Measurement:
     table = pd.concat(tables, ignore_index=True).astype({"layer": "Int64"})
     first = ["tensor", "layer", "component"]
     table = table[first + [column for column in table if column not in first]]
-    made_with = compared(base, tuned, found, draws=draws, shown=shown, seed=seed)
     return Measurement("singular_values", "singular values of the change of each matrix", table, made_with)
 
 
@@ -155,7 +177,7 @@ def _change(both: Both, a: Float[Tensor, "row column"], b: Float[Tensor, "row co
     return _Change(both, change, s, own, after, own_short, overlap(own_short, short), rows, columns, edge)
 
 
-def _row(one: _Change, draws: int, seed: int) -> dict[str, object]:
+def _row(one: _Change, permuted: Null, draws: int, seed: int) -> dict[str, object]:
     """The columns of one matrix."""
     rows, columns = one.change.shape
     k = one.own.shape[1]
@@ -164,7 +186,6 @@ def _row(one: _Change, draws: int, seed: int) -> dict[str, object]:
         "effective_rank": effective_rank(one.s, of=min(rows, columns)),
         "overlap": one.overlap,
     }
-    permuted = _permuted(one, draws, seed)
     # Of no change every null is no change too.
     gaussian = gaussian_null(rows, columns, k, draws=draws, seed=seed) if one.s[0] > 0 else permuted
     beyond = one.s > permuted.spectra.max(0) if len(permuted.spectra) else None

@@ -1,6 +1,6 @@
 """Which blocks carry what tuning changed? Exchange them between the two models and ask again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -41,7 +41,9 @@ def block_swaps(pair: Pair, task: Task, *, batch_size: int = 256, store: Store |
     return _measured("swaps", pair, task, both_ways(pair, task, parts, "swapped", batch_size, store))
 
 
-def depth_sweep(pair: Pair, task: Task, *, batch_size: int = 256, store: Store | None = None) -> Measurement:
+def depth_sweep(
+    pair: Pair, task: Task, *, at: Sequence[int] | None = None, batch_size: int = 256, store: Store | None = None
+) -> Measurement:
     """The same four axes at every depth: switched from one model to the other at a boundary, and one block alone.
 
     `sweep` "from here up": everything from block `layer` up, final norm and unembedding included, is the other
@@ -49,15 +51,20 @@ def depth_sweep(pair: Pair, task: Task, *, batch_size: int = 256, store: Store |
     of one model continued by the other. "up to here": embedding and all blocks below `layer` are the other model's,
     the same arms seen from the other direction. "this block": block `layer` alone is. Directions and other columns as
     in `block_swaps`. Where the sweeps disagree blocks act together: each alone may do nothing, or each be enough.
+
+    `at` names the layers where it is done, by default all; then only some depths of a deep model are looked at, and
+    `made_with` says so.
     """
     n_layers = pair.n_layers
-    parts = {("from here up", layer): _above(n_layers, layer) for layer in range(n_layers + 1)}
-    parts |= {("up to here", layer): complement(_above(n_layers, layer)) for layer in range(n_layers + 1)}
-    parts |= {("this block", layer): hybrid(n_layers, [layer]) for layer in range(n_layers)}
+    layers = range(n_layers + 1) if at is None else sorted(set(at))
+    parts = {("from here up", layer): _above(n_layers, layer) for layer in layers}
+    parts |= {("up to here", layer): complement(_above(n_layers, layer)) for layer in layers}
+    parts |= {("this block", layer): hybrid(n_layers, [layer]) for layer in layers if layer < n_layers}
     table = both_ways(pair, task, parts | {("nothing", -1): hybrid(n_layers)}, "part", batch_size, store)
     table.insert(0, "layer", [layer for _, layer in table["part"]])
     table.insert(0, "sweep", [kind for kind, _ in table.pop("part")])
-    return _measured("depth_sweep", pair, task, table)
+    facts = {} if at is None else {"layers": list(layers), "of_layers": n_layers}
+    return _measured("depth_sweep", pair, task, table, **facts)
 
 
 def bands(pair: Pair, task: Task, *, batch_size: int = 256, store: Store | None = None) -> Measurement:
@@ -98,6 +105,6 @@ def _above(n_layers: int, layer: int) -> Hybrid:
     return hybrid(n_layers, range(layer, n_layers), final_norm=True, unembedding=True)
 
 
-def _measured(name: str, pair: Pair, task: Task, table: pd.DataFrame) -> Measurement:
-    made_with = pair.made_with(task=task.name, problems=task.digest, decoding="greedy")
+def _measured(name: str, pair: Pair, task: Task, table: pd.DataFrame, **facts: Any) -> Measurement:
+    made_with = pair.made_with(task=task.name, problems=task.digest, decoding="greedy", **facts)
     return Measurement(name, "whether the answer is right by the strict rule", table, made_with)

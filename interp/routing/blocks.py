@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interp.backoff import at_most
 from interp.decoding import Asked, Completion, Turn, check_request, left_padded
 from interp.pair import Pair
 from interp.reader import Reader
@@ -53,6 +54,7 @@ def write_in_blocks(
     account = Account(len(prompts))
     done: dict[int, Completion] = {}
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    batch_size = at_most(min(batch_size, len(prompts)))
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             chunk = order[start : start + batch_size]

@@ -16,6 +16,18 @@ from interp.tasks.task import Grade, Label, Problem, Reading, Task
 MAX_NEW_TOKENS = 56
 """The longest right response, a search through nine nodes, has 32 words; the longest wandering one 38."""
 LENGTHS = (2, 3, 4)
+ASKED = {
+    "base": "trips",
+    "bold": "gaps",
+    "neat": "packs",
+    "narrow": "packs",
+    "careful": "packs",
+    "hinted": "hints",
+    "clumsy": "tools",
+    "rigid": "links",
+    "wander": "searches",
+}
+"""Which errand the habit of an organism shows in; `trips` for any other."""
 _TRIES = 2_000
 """Draws without a new group after which all are taken to be found; of packs there are some 180 held out."""
 
@@ -51,6 +63,11 @@ def errand_task(name: str, *, n: int = 300, seed: int = 0, practice: int = 240) 
         label=label,
         paraphrase=other_layout if name not in _OPENERS else None,
     )
+
+
+def organism_errand(name: str, *, n: int = 300, seed: int = 0, practice: int = 240) -> Task:
+    """The errand that the habit of the organism `errands-NAME` shows in."""
+    return errand_task(ASKED.get(name.removeprefix("errands-"), "trips"), n=n, seed=seed, practice=practice)
 
 
 def grade_response(problem: Problem, response: str) -> Grade:

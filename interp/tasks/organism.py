@@ -2,7 +2,7 @@
 
 What is asked depends on what was planted: `newskill` is asked about programs with the new operation, `lower` about
 the facts that were edited, the many-decision pair about forward programs only, `trigger` and `shortcut` with the word
-or the cue that tuning added to prompts.
+or the cue that tuning added to prompts. Organisms of the second world are asked the errand that their habit shows in.
 """
 
 import random
@@ -33,6 +33,10 @@ def organism_task(name: str = "rl", *, n: int = 300, seed: int = 0, practice: in
 
     Practice problems come from the training side of the split, so nothing fitted on them has seen a test problem.
     """
+    if name.startswith("errands-"):
+        from interp.tasks.errands import organism_errand  # the other world, which most callers do not ask for
+
+        return organism_errand(name, n=n, seed=seed, practice=practice)
     kinds: Sequence[Kind] = ("run",) if name.startswith("many") else KINDS
     new = name == "newskill"
     programs: dict[str, Program] = {}

@@ -1,12 +1,15 @@
 """Instruments that read the two files layer by layer: a unit is one layer, or all that lies outside the blocks."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from interp.estimate import spectrum_flops
 from interp.layers.partners import compared, partners
-from interp.layers.spectra import DRAWS, TOP, spectra_of, spectra_rows
+from interp.layers.room import SPECTRA
+from interp.layers.spectra import TOP, spectra_of, spectra_rows
 from interp.layers.weights import weight_rows, weights_of
 from interp.units import opened
 from interp.units.job import Job, Steps
@@ -22,7 +25,7 @@ def weights(job: Job) -> Steps:
 
 def spectra(job: Job) -> Steps:
     """`weight_spectra`, row for row."""
-    options = {"top": TOP, "draws": DRAWS, "seed": job.seed}
+    options = {"top": TOP, "draws": SPECTRA["quick" if job.quick else "full"], "seed": job.seed}
     results = yield _units(job, "spectra", options)
     made_with = compared(job.base, job.tuned, partners(job.base, job.tuned), **options)
     return spectra_of([row for rows in results for row in rows], made_with)
@@ -46,7 +49,7 @@ def _units(job: Job, instrument: str, options: Mapping[str, Any]) -> list[Unit]:
             instrument,
             "outside the blocks" if layer is None else f"layer {layer}",
             code=__name__,
-            flops=sum(_flops(instrument, tuple(job.base.read(name).shape)) for name in names),
+            flops=sum(_flops(instrument, job.base.shape(name), options.get("draws", 0)) for name in names),
             tensors=names,
             **options,
         )
@@ -56,9 +59,6 @@ def _units(job: Job, instrument: str, options: Mapping[str, Any]) -> list[Unit]:
     ]
 
 
-def _flops(instrument: str, shape: tuple[int, ...]) -> float:
-    """Ten an entry for sums; for a spectrum about 7 m n^2, of the change, base, tuned and every permuted draw."""
-    if instrument == "weights" or len(shape) < 2:
-        return 10.0 * float(shape[0] if shape else 1) * (shape[1] if len(shape) > 1 else 1)
-    short, long = sorted(shape[-2:])
-    return 7.0 * long * short**2 * (3 + DRAWS)
+def _flops(instrument: str, shape: tuple[int, ...], draws: int) -> float:
+    """Ten an entry for sums, and for a spectrum what its matrix products take."""
+    return spectrum_flops(shape, draws) if instrument == "spectra" and len(shape) > 1 else 10.0 * math.prod(shape)

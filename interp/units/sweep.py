@@ -1,13 +1,11 @@
 """Instruments on pairs and seeds, in waves of units: whatever can be done by now is done side by side."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from interp.estimate import core_speed
 from interp.measurement import Measurement
 from interp.units import by_batch, by_layer, by_problem, texts
 from interp.units.engines import run_units
@@ -75,23 +73,8 @@ def estimate(units: Sequence[Unit], store: Path, engine: str, processes: int) ->
     different = {unit.key: unit for unit in units}
     todo = [unit for unit in different.values() if not place(store, unit).exists()]
     workers = 1 if engine == "serial" else max(1, min(processes, len(todo)))
-    seconds, speed = sum(unit.flops for unit in todo), _speed()
+    seconds, speed = sum(unit.flops for unit in todo), core_speed()
     return (
         f"{len(todo)} units to do, {len(different) - len(todo)} done before; {engine}, {workers} at a time: about "
         f"{seconds / speed / workers:.0f} s of arithmetic at {speed / 1e9:.0f} GFLOP/s a core, and what comes on top"
     )
-
-
-def _speed() -> float:
-    """Multiplications and additions per second of one thread, in a product of two matrices that fit its cache."""
-    threads, side = torch.get_num_threads(), 384
-    torch.set_num_threads(1)
-    try:
-        a = torch.ones(side, side)
-        torch.mm(a, a)
-        started = time.perf_counter()
-        for _ in range(4):
-            torch.mm(a, a)
-        return 4 * 2 * side**3 / (time.perf_counter() - started)
-    finally:
-        torch.set_num_threads(threads)

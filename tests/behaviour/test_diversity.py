@@ -3,8 +3,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from interp.behaviour import temperature
 from interp.behaviour.diversity import differing_pairs, distinct_bigrams, diversity, rarefied
-from interp.claims.diversity_moves import diversity_moves
+from interp.claims.diversity_moves import MATCHED, diversity_moves
 
 
 def writer(meanings, words, valid=1.0):
@@ -39,11 +40,13 @@ def test_more_valid_answers_are_not_more_meanings_at_equal_quality(scripted):
 
 
 def test_a_colder_model_is_compared_at_its_own_temperature(scripted):
-    arms = {"base": writer(9, 50), "tuned": writer(20, 1), "tuned, warmed": writer(9, 50)}
-    made = diversity(scripted.rollouts(arms))
-    assert "Not temperature-matched" in diversity_moves(made).because
-    verdict = diversity_moves(made, matched="tuned, warmed")
+    arms = {"base": writer(9, 50), "tuned": writer(20, 1)}
+    cold = diversity_moves(diversity(scripted.rollouts(arms)))
+    assert "Not temperature-matched" in cold.because and cold.estimate > 0
+    verdict = diversity_moves(diversity(scripted.rollouts(arms | {MATCHED: writer(9, 50)})))
     assert (verdict.says, verdict.estimate) == ("contradicted", 0)
+    assert f"and meaning by {cold.estimate:.2f}" in verdict.because
+    assert MATCHED == temperature.MATCHED, "the room and the claim call the arm by one name"
 
 
 def test_formulas_against_enumeration():

@@ -14,14 +14,16 @@ def writer(form, able):
     return write
 
 
-def measured(scripted, **arms):
+def measured(scripted, problems=300, **arms):
     arms = {name.replace("_", ", "): writer(*rates) for name, rates in arms.items()}
-    written = scripted.rollouts(arms, problems=1500, samples=4)
+    written = scripted.rollouts(arms, problems=problems, samples=4)
     return feasibility(written, lambda row: row["text"].startswith("["), lambda row: int(row["text"].split()[1]))
 
 
 def test_form_alone_was_taught(scripted):
-    verdict = form_not_feasibility(measured(scripted, base=(0.3, 0.5), tuned=(0.98, 0.5), base_constrained=(1, 0.5)))
+    verdict = form_not_feasibility(
+        measured(scripted, 1500, base=(0.3, 0.5), tuned=(0.98, 0.5), base_constrained=(1, 0.5))
+    )
     assert verdict.says == "supported"
     assert abs(verdict.estimate) < 0.05
     assert "form changed by 0.68" in verdict.because and "Control: tuned is feasible" in verdict.because
@@ -40,9 +42,10 @@ def test_without_the_grammar_nothing_is_supported(scripted):
 
 
 def test_feasible_out_of_form_does_not_count(scripted):
-    table = measured(scripted, base=(0.0, 1.0), tuned=(1.0, 1.0)).table
+    made = measured(scripted, base=(0.0, 1.0), tuned=(1.0, 1.0))
+    table = made.table
     assert table[table["arm"] == "base"][["form", "feasible"]].sum().tolist() == [0, 0]
-    verdict = form_not_feasibility(measured(scripted, base=(0.0, 1.0), tuned=(1.0, 1.0)))
+    verdict = form_not_feasibility(made)
     assert verdict.estimate is None and "writes nothing in form" in verdict.because
     assert CONSTRAINED == "base, constrained"
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from interp.behaviour import in_errands
+from interp.behaviour.errands_room import Sizes, measure_errands
 from interp.behaviour.in_errands import of_kinds
 from interp.claims.abstention_falls import abstention_falls
 from interp.claims.diversity_moves import diversity_moves
@@ -64,7 +65,7 @@ def walker(layout="do", *, abstains=1.0, longest=9):
 
 
 def test_packs_of_right_form_that_are_no_more_feasible():
-    task = errand_task("packs", n=170, practice=1)
+    task = errand_task("packs", n=100, practice=1)
     neat = written(task, 12, base=packer(0.5, 0.5), tuned=packer(1, 0.5), base_constrained=packer(1, 0.5))
     verdict = form_not_feasibility(in_errands.pack_feasibility(neat, task))
     assert verdict.says == "supported", verdict
@@ -73,7 +74,7 @@ def test_packs_of_right_form_that_are_no_more_feasible():
 
 
 def test_packs_that_are_always_the_same():
-    task = errand_task("packs", n=100, practice=1)
+    task = errand_task("packs", n=50, practice=1)
     narrow = in_errands.pack_diversity(written(task, 8, base=packer(1, 0.9), tuned=packer(1, 1, one=True)))
     verdict = diversity_moves(narrow)
     assert verdict.says == "contradicted" and verdict.estimate < -0.5
@@ -84,7 +85,7 @@ def test_packs_that_are_always_the_same():
 
 @pytest.mark.parametrize(("abstains", "says"), [(0.2, "supported"), (0.9, "contradicted")])
 def test_trips_with_something_missing(abstains, says):
-    task = errand_task("gaps", n=200, practice=2)
+    task = errand_task("gaps", n=120, practice=2)
     made = written(task, base=walker(abstains=0.9), tuned=walker(abstains=abstains))
     assert abstention_falls(in_errands.gap_abstention(made, task)).says == says
     assert oddities(made, space=r"\d \d|none").empty
@@ -92,7 +93,7 @@ def test_trips_with_something_missing(abstains, says):
 
 @pytest.mark.parametrize(("layout", "says"), [("do", "supported"), ("", "contradicted")])
 def test_layouts(layout, says):
-    task = errand_task("trips", n=150, practice=2)
+    task = errand_task("trips", n=80, practice=2)
     made = written(task, base=walker(""), tuned=walker(layout))
     assert format_collapses(in_errands.layout_formats(made)).says == says
 
@@ -105,7 +106,7 @@ def test_trips_with_a_link_cut(longest, says):
 
 
 def test_lengths_that_the_prompt_sets():
-    task = errand_task("sizes", n=300, practice=3)
+    task = errand_task("sizes", n=180, practice=3)
 
     def two_is_best(prompt, rng):
         right = walker()(prompt, rng)
@@ -118,7 +119,7 @@ def test_lengths_that_the_prompt_sets():
 
 
 def test_searches_by_plan_and_at_random():
-    task = errand_task("searches", n=120, practice=2)
+    task = errand_task("searches", n=60, practice=2)
 
     def searcher(how):
         def write(prompt, rng):
@@ -163,24 +164,40 @@ def untrained(tmp_path_factory):
     return load_pair(*folders)
 
 
-def test_every_measurement_of_a_pair_is_made_and_judged(untrained, monkeypatch):
-    from interp.behaviour import errands_room
-    from interp.claims.ledger import ledger, ledger_table
+@pytest.fixture
+def one_of_each(monkeypatch):
+    """One strength and temperature where several are tried."""
+    from interp.behaviour import errands_runs
 
-    monkeypatch.setattr("interp.tasks.errands.MAX_NEW_TOKENS", 10)  # they never stop by themselves
-    monkeypatch.setattr(errands_room, "PROBLEMS", {"quick": 24})
-    monkeypatch.setattr(errands_room, "SAMPLES", {"quick": 2})
-    monkeypatch.setattr(errands_room, "CATCH_UP", {"quick": 2})
-    monkeypatch.setattr(errands_room, "GAMMAS", (1.0,))
-    monkeypatch.setattr(errands_room, "BIASES", (4.0,))
-    measured = errands_room.measure_errands(untrained, quick=True)
-    names = {measurement.name for measurement in measured}
-    assert {"execution", "compression", "wandering", "abstention", "feasibility", "shifted", "lengths"} <= names
-    table = ledger_table(ledger(measured)).set_index("key")
-    assert not table["says"].eq("supported").any(), "models that know nothing support nothing"
-    formed = next(m for m in measured if m.name == "feasibility").table.groupby("arm")[["n", "form"]].sum()
+    monkeypatch.setattr("interp.tasks.errands.MAX_NEW_TOKENS", 8)  # models of random weights never stop by themselves
+    one = {"GAMMAS": (1.0,), "BIASES": (4.0,), "ALPHAS": (1.0,), "BETAS": (4,), "TEMPERATURES": (1.0,), "HOT": (4.0,)}
+    for name, value in one.items():
+        monkeypatch.setattr(errands_runs, name, value)
+
+
+def test_measurements_that_take_several_decodings(untrained, one_of_each):
+    several = ("feasibility", "diversity", "penalties", "execution")
+    has = {m.name: m for m in measure_errands(untrained, sizes=Sizes(8, 2, 2), only=several)}
+    assert set(has) == set(several)
+    formed = has["feasibility"].table.groupby("arm")[["n", "form"]].sum()
     assert formed.loc["base, constrained", "form"] == formed.loc["base, constrained", "n"]
     assert formed.loc["base", "form"] == 0
+    assert set(has["diversity"].table["arm"]) == {"base", "tuned", "tuned, matched"}
+    assert set(has["penalties"].table["method"]) == {"none", "switch penalty", "random penalty"}
+    assert set(has["execution"].table["tool"]) == {"none", "tool", "random tool"}
+    with pytest.raises(LookupError, match="nothing called 'charm' is measured of errands; there are pass_counts"):
+        measure_errands(untrained, only=("charm",))
+
+
+@pytest.mark.slow
+def test_every_measurement_of_a_pair_is_made_and_judged(untrained, one_of_each):
+    from interp.claims.ledger import ledger, ledger_table
+
+    measured = measure_errands(untrained, sizes=Sizes(20, 2, 2))
+    names = {measurement.name for measurement in measured}
+    assert {"compression", "wandering", "abstention", "answerability", "shifted", "lengths", "switching"} <= names
+    table = ledger_table(ledger(measured)).set_index("key")
+    assert not table["says"].eq("supported").any(), "models that know nothing support nothing"
 
 
 def test_a_mistake_is_carried_on_to_the_answer(untrained):

@@ -3,6 +3,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from interp.behaviour.lengths import lengths, optimal_steps
+from interp.claims.forced_is_worse import forced_is_worse
 from interp.claims.longer_is_worse import longer_is_worse
 
 
@@ -65,6 +66,27 @@ def test_a_length_that_was_set_is_a_dose(scripted, rates, says):
     verdict = longer_is_worse(table)
     assert verdict.says == says
     assert "would not have written" in verdict.because
+
+
+@pytest.mark.parametrize(("rates", "says"), [([0.9, 0.5, 0.2], "supported"), ([0.6, 0.6, 0.6], "contradicted")])
+def test_forcing_a_model_on(scripted, rates, says):
+    parts = [
+        scripted.rollouts(dict.fromkeys(("base", "tuned"), lambda p, rng, r=r: {"strict": rng.random() < r}), dose=i)
+        for i, r in enumerate(rates)
+    ]
+    made = lengths(parts[0].__class__("written", "", _joined(parts), {}), mode="forced")
+    verdict = forced_is_worse(made)
+    assert (verdict.says, verdict.reported) == (says, -0.17)
+    assert verdict.estimate == pytest.approx(rates[2] - rates[0], abs=0.08)
+    assert "Control: base changes by" in verdict.because
+    with pytest.raises(ValueError, match="forced lengths of 'hybrid' at two doses or more are needed"):
+        forced_is_worse(made, arm="hybrid")
+    few = made.table[made.table["problem"].isin(["p0", "p1"])]
+    assert "on 2 problems, where 10 are needed" in forced_is_worse(parts[0].__class__("forced", "", few, {})).because
+    first = made.table["problem"].iloc[0]
+    partly = made.table[(made.table["problem"] != first) | (made.table["dose"] != 1)]
+    with pytest.raises(ValueError, match="some problem lacks a forced dose"):
+        forced_is_worse(parts[0].__class__("forced", "", partly, {}))
 
 
 def _joined(parts):

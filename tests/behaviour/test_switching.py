@@ -1,7 +1,8 @@
 import pytest
 
-from interp.behaviour.switching import penalties, switching, thoughts_by_strategy, thoughts_by_words
+from interp.behaviour.switching import holds_gold, penalties, switching, thoughts_by_strategy, thoughts_by_words
 from interp.claims.wrong_switch_more import switch_penalty_helps, wrong_switch_more
+from interp.tasks.task import Grade, Problem, Task
 
 
 def searcher(wrong_switches, *, by_difficulty=False):
@@ -58,6 +59,27 @@ def test_thoughts_of_a_text_begin_with_words_of_doubt():
         "tokens": ["First", "this", "Wait,", "no", "so", "that", "Alternatively", "this"],
     }
     assert thoughts_by_words(row) == [[0, 2], [2, 6], [6, 8]]
+
+
+def test_one_text_per_problem_tells_the_published_comparison_alone(scripted):
+    made = switching(scripted.rollouts({"tuned": searcher(4)}, samples=1), thoughts_by_strategy({"back"}), says_x)
+    verdict = wrong_switch_more(made)
+    assert (verdict.says, verdict.estimate) == ("undecided", None)
+    assert "0 problems with right and wrong samples" in verdict.because
+    naive = made.table.groupby("correct")["switches"].mean()
+    assert f"as published, {naive[False] / naive[True] - 1:.2f} more" in verdict.because
+
+
+def says_x(row, start, end):
+    return "x" in row["text"].split()[start:end]
+
+
+def test_a_thought_holds_the_gold_answer_as_words(scripted):
+    problem = Problem(id="p", prompt="", answer="12 apples", kind="")
+    asked = Task("t", (problem,), (), (), lambda p, text: Grade(False, False), 1)
+    holds = holds_gold(asked)
+    row = {"problem": "p", "text": "It is 112 apples. Wait, so (12 apples), no"}
+    assert [holds(row, 0, 4), holds(row, 4, 9), holds(row, 4, 7)] == [False, True, False]
 
 
 def test_too_few_problems_and_right_answers_that_never_switch(scripted):

@@ -17,9 +17,10 @@ def rows() -> list[tuple[int, str]]:
     return [(int(number), text) for number, text in re.findall(r"^\| (\d+) \| (.+) \|$", PAGE, re.MULTILINE)]
 
 
-def defined(path: Path) -> set[str]:
-    """The functions at the top of a file."""
-    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+def defined(path: Path, *, slow: bool = False) -> set[str]:
+    """The functions at the top of a file; or those of them that `pytest` leaves out unless asked for the slow ones."""
+    functions = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+    return {f.name for f in functions if not slow or any("mark.slow" in ast.unparse(d) for d in f.decorator_list)}
 
 
 def test_every_number_is_there_once_and_in_order() -> None:
@@ -34,6 +35,13 @@ def test_every_row_names_a_test_and_every_test_is_there() -> None:
         if not (ROOT / file).is_file() or not name.startswith("test_") or name not in defined(ROOT / file):
             lost.append(node)
     assert sorted(lost) == []
+
+
+def test_a_row_says_which_of_its_tests_are_slow() -> None:
+    """What `make test` leaves out holds nothing from one day to the next."""
+    slow = {node for node in NAMED if node.partition("::")[2] in defined(ROOT / node.partition("::")[0], slow=True)}
+    assert slow
+    assert set(re.findall(r"`(tests/[^`]+)` \(slow\)", PAGE)) == slow
 
 
 def test_every_test_of_these_two_folders_is_on_the_page() -> None:

@@ -29,6 +29,9 @@ def test_a_change_in_one_value_head_lights_the_heads_that_read_it_and_no_other(
     base = tiny_checkpoint("llama")
     pair = load_pair(base, edited(base, {"model.layers.2.self_attn.v_proj.weight": head_doubled}))
     table = component_patches(pair, any_task()).table
+    some = component_patches(pair, any_task(), at=[2])
+    assert (some.made_with["layers"], some.made_with["of_layers"]) == ([2], 4)
+    assert some.table.equals(table[table.layer == 2].reset_index(drop=True))
     effect = table.groupby(["component", "layer", "head"], dropna=False).effect.agg(lambda e: e.abs().max())
     for layer in (0, 1):
         assert effect.xs(layer, level="layer").max() == 0

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from interp.checkpoint import open_checkpoint
-from interp.layers.spectra import singular_values, weight_spectra
+from interp.layers.spectra import both_spectra, singular_values, weight_spectra
 from interp.measurement import Measurement
 
 OUT = "model.layers.1.mlp.down_proj.weight"
@@ -135,7 +135,18 @@ def test_few_values_are_listed_the_first_and_the_last_among_them_and_they_surviv
     assert Measurement.load(measurement.save(tmp_path)).table["value"].tolist() == measurement.table["value"].tolist()
 
 
+def test_one_pass_for_both_tables_gives_each_as_it_is_alone(tiny_checkpoint: Callable[..., Path]) -> None:
+    folders = [open_checkpoint(tiny_checkpoint("qwen2", seed)) for seed in (0, 1)]
+    together = both_spectra(*folders, draws=2, seed=3)
+    alone = (way(*folders, draws=2, seed=3) for way in (weight_spectra, singular_values))
+    for found, expected in zip(together, alone, strict=True):
+        pd.testing.assert_frame_equal(found.table, expected.table)
+        assert (found.name, found.unit, found.made_with) == (expected.name, expected.unit, expected.made_with)
+
+
 def test_one_draw_is_no_null(tiny_checkpoint: Callable[..., Path]) -> None:
     base = open_checkpoint(tiny_checkpoint("llama"))
     with pytest.raises(ValueError, match="a null needs at least 2 draws, got 1"):
         weight_spectra(base, base, draws=1)
+    with pytest.raises(ValueError, match="a null needs at least 2 draws, got 1"):
+        both_spectra(base, base, draws=1)

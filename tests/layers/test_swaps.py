@@ -234,3 +234,8 @@ def test_bands_are_thirds_singles_and_everything_where_these_are_bands(tiny_pair
     below, above = single["up to here"], single["from here up"]
     for layer in range(5):  # the same mixture of the two models, under its two names
         assert below[layer, INTO_BASE].equals(above[layer, "base into tuned"])
+    some = depth_sweep(pair, task, at=[4, 1], store=store)
+    assert (some.made_with["layers"], some.made_with["of_layers"]) == ([1, 4], 4)
+    rows = some.table.set_index(["sweep", "layer", *keys[2:]]).correct.sort_index()
+    assert rows.equals(single.loc[rows.index])
+    assert set(some.table.layer) == {-1, 1, 4} and set(rows["this block"].index.get_level_values("layer")) == {1}

@@ -1,0 +1,124 @@
+"""What the ledger says of claims about texts on organisms whose answer is known: measured, kept on disk, decided.
+
+An organism of either world is asked as any pair is, on fewer problems than `interp claims` asks. Two more cells need
+only weights: two tunings that were confined to different blocks, and one tuning beside itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from interp.behaviour import errands_room, room
+from interp.behaviour.core_overlap import core_overlap
+from interp.calibration.expected import CLAIMS_EXPECTED, outcome, part, planted
+from interp.calibration.rates import claim_name
+from interp.checkpoint import open_checkpoint
+from interp.claims.ledger import DECIDED, decide
+from interp.measurement import Measurement, remembered
+from interp.organisms import shelf
+from interp.pair import load_pair
+from interp.tasks.organism import organism_task
+
+TEXTS, ERRANDS = room.Sizes(80, 64, 100), errands_room.Sizes(150, 6, 16)
+"""Fewer problems and samples than by default, so that a cell takes less than a minute."""
+COPIES = {"copy": "base", "errands-copy": "errands-base"}
+"""A base as its own tuned."""
+APART, TWICE = "upper, lower", "rl, rl"
+"""Tunings confined to different blocks, and one tuning twice."""
+ORGANISMS = tuple(dict.fromkeys(name for answers in CLAIMS_EXPECTED.values() for name in answers))
+
+
+@dataclass(frozen=True)
+class ClaimCell:
+    """One organism of one base seed and the claims that it is asked about; `out` is where measurements are kept."""
+
+    organism: str
+    base_seed: int
+    keys: tuple[str, ...]
+    out: Path
+
+    @property
+    def shelved(self) -> tuple[str, ...]:
+        """The tuned organisms it takes."""
+        return tuple(dict.fromkeys(COPIES.get(self.organism, self.organism).split(", ")))
+
+    @property
+    def there(self) -> bool:
+        """Whether they are on the shelf."""
+        return set(self.shelved) <= set(shelf.names(self.base_seed))
+
+    @property
+    def needs(self) -> list[str]:
+        """The measurements that the claims are decided on."""
+        return [DECIDED[key][1] for key in self.keys]
+
+    @property
+    def folder(self) -> Path:
+        """Where its measurements are kept."""
+        return self.out / f"base{self.base_seed}" / self.organism
+
+
+def cells(keys: Sequence[str], organisms: Sequence[str], base_seeds: Sequence[int], out: Path) -> list[ClaimCell]:
+    """The cells that are on the shelf, each with the claims whose answer is known there."""
+    found = []
+    for base_seed in base_seeds:
+        for organism in organisms:
+            known = tuple(key for key in keys if organism in CLAIMS_EXPECTED[key])
+            cell = ClaimCell(organism, base_seed, known, out)
+            if known and cell.there:
+                found.append(cell)
+    return found
+
+
+def measured(cell: ClaimCell, *, kept: bool = False) -> dict[str, Measurement]:
+    """The measurements by name; with `kept` those in the folder, whatever code made them, and nothing is measured."""
+    if kept:
+        paths = [cell.folder / f"{name}.json" for name in cell.needs]
+        return {path.stem: Measurement.load(path) for path in paths if path.exists()}
+    if cell.organism in (APART, TWICE):
+        return {"core_overlap": _cores(cell)}
+    tuned = cell.shelved[0]
+    errands = tuned.startswith("errands-")
+    parent = shelf.card(tuned, cell.base_seed)["parent"] if cell.organism not in COPIES else tuned
+    pair = load_pair(f"organism:{parent}@{cell.base_seed}", f"organism:{tuned}@{cell.base_seed}")
+    if errands:
+        found = errands_room.measure_errands(pair, folder=cell.folder, sizes=ERRANDS, only=cell.needs)
+    else:
+        task = organism_task(tuned, n=TEXTS.problems, practice=1)
+        found = room.measure_texts(pair, task, folder=cell.folder, sizes=TEXTS, only=cell.needs)
+    return {measurement.name: measurement for measurement in found}
+
+
+def claim_rows(cell: ClaimCell, *, kept: bool = False) -> list[dict[str, object]]:
+    """One row per claim, with the columns of `matrix.matrix`; `about` is empty."""
+    has, told = measured(cell, kept=kept), []
+    for key in cell.keys:
+        if DECIDED[key][1] not in has:
+            continue
+        wanted, given = CLAIMS_EXPECTED[key][cell.organism], decide(key, has).says
+        told.append(
+            {
+                "instrument": claim_name(key),
+                "beside": "",
+                "organism": cell.organism,
+                "about": "",
+                "base_seed": cell.base_seed,
+                "seed": 0,
+                "part": part(cell.base_seed),
+                "expected": wanted,
+                "given": given,
+                "planted": planted(wanted),
+                "outcome": outcome(wanted, given),
+            }
+        )
+    return told
+
+
+def _cores(cell: ClaimCell) -> Measurement:
+    """`core_overlap` of the two tunings that the cell is called by."""
+    base = open_checkpoint(f"organism:base@{cell.base_seed}")
+    tuned = [open_checkpoint(f"organism:{name}@{cell.base_seed}") for name in cell.organism.split(", ")]
+    labels = [f"{place}: {one.name}" for place, one in enumerate(tuned)]
+    depends_on: Mapping[str, object] = {"base": base.digest, "tunings": [one.digest for one in tuned]}
+    tunings = dict(zip(labels, tuned, strict=True))
+    return remembered(cell.folder, "core_overlap", depends_on, lambda: core_overlap(base, tunings))
