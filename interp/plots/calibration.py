@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from interp.measurement import Measurement
 from interp.plots.theme import INK, finish, panels, safe
 
+_MANY = 10
 _LISTED = 12
 """Answers that are shown when a cell is pointed at, those that are not right first."""
 _ROW, _HEADS = 17, 150  # pixels: of a row, and of the upright names of the columns
@@ -54,7 +55,8 @@ def calibration(record: Measurement) -> go.Figure:
         for j in range(len(columns)):
             right, n = int(counts[i, j, 0]), int(counts[i, j].sum())
             if n:
-                text = str(n) if right == n else f"{right}/{n}"
+                # Two numbers of two digits, and a percent sign, are wider than a cell.
+                text = str(n) if right == n else f"{right}/{n}" if n < _MANY else f"{right / n:.2f}"[1:]
                 font = {"size": 9 if right == n else 8, "color": _TEXT[int(level[i, j])]}
                 told.append({"x": j, "y": safe(row), "text": text, "font": font})
     # All at once: each one added by itself would copy those that are there.
@@ -105,5 +107,5 @@ def _title(table: pd.DataFrame) -> str:
     right = int((own["outcome"] == "right").sum())
     return (
         f"Answers where the truth was planted: ours are right in {right} of {len(own)}. 3: three answers, all right; "
-        "2/3: two of three. Grey: none wrong, some undecided. Dark: some wrong. Behind the line: the usual readings"
+        "2/3: two of three; .61: of ten or more. Grey: none wrong, some undecided. Dark: some wrong. Behind the line: the usual readings"
     )
