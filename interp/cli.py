@@ -147,7 +147,22 @@ def _parser() -> argparse.ArgumentParser:
         help="a sparse autoencoder of base: one more arm routes where a feature fires",
     )
     add("routing", _routing, "What does base solve when tuned writes some of its tokens?", routed)
-    add("claims", _claims, CLAIMS_HELP, measured)
+    claimed = argparse.ArgumentParser(add_help=False, parents=[measured])
+    claimed.add_argument(
+        "--tunings",
+        nargs="+",
+        default=[],
+        metavar="OTHER",
+        help="other checkpoints tuned from BASE: do they change the same parameters? (organisms bring theirs)",
+    )
+    claimed.add_argument(
+        "--series",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="checkpoints along the tuning, in order, whose names end in their step: since when?",
+    )
+    add("claims", _claims, CLAIMS_HELP, claimed)
     audited = argparse.ArgumentParser(add_help=False, parents=[everywhere])
     audited.add_argument("files", nargs="+", metavar="FILE", help=AUDIT_HELP)
     audited.add_argument(
@@ -221,6 +236,7 @@ def _calibrate_parser(
     calibrate.add_argument("--quick", action="store_true", help="a few organisms of base seeds 0 and 1")
     calibrate.add_argument("--kept", action="store_true", help="judge what is kept in DIR, measure nothing")
     calibrate.add_argument("--features", action="store_true", help="instruments of features too: minutes per organism")
+    calibrate.add_argument("--claims", action="store_true", help="verdicts on claims about texts instead")
     calibrate.add_argument(
         "--power", action="store_true", help="also with fewer problems, smaller gaps, weaker tunings"
     )
@@ -321,7 +337,7 @@ def _claims(arguments: argparse.Namespace) -> Found:
         )
     base, tuned, task, out = _asked(arguments)
     from interp import workbench
-    from interp.behaviour import room
+    from interp.behaviour import beside, room
     from interp.claims.ledger import ledger, ledger_lines
 
     pair, folder = workbench.open_pair(base, tuned, **_place(arguments)), out / "measurements"
@@ -329,6 +345,12 @@ def _claims(arguments: argparse.Namespace) -> Found:
     measured = room.measure_behaviour(pair, task, folder=folder, quick=quick, seed=seed)
     if not quick and not task.name.startswith("errands:"):  # what is routed there, no claim about errands asks for
         measured += workbench.measure_routing(pair, task, folder=folder, seed=seed)
+    if others := arguments.tunings or beside.organisms_beside(tuned):
+        measured.append(beside.cores_beside(pair.base_checkpoint, pair.tuned_checkpoint, others, folder=folder))
+    if arguments.series:
+        kept = folder / "series"
+        along = beside.formats_along(pair, base, task, arguments.series, folder=kept, quick=quick, seed=seed)
+        measured = [*(one for one in measured if one.name != "formats"), along]
     verdicts = ledger(measured)
     return Found(measured, verdicts, ledger_lines(verdicts))
 
@@ -476,6 +498,7 @@ def _calibrate(arguments: argparse.Namespace) -> Found:
         quick=arguments.quick,
         kept=arguments.kept,
         features=arguments.features,
+        claims=arguments.claims,
         folder=folder,
         jobs=arguments.jobs,
     )

@@ -107,5 +107,6 @@ def _title(table: pd.DataFrame) -> str:
     right = int((own["outcome"] == "right").sum())
     return (
         f"Answers where the truth was planted: ours are right in {right} of {len(own)}. 3: three answers, all right; "
-        "2/3: two of three; .61: of ten or more. Grey: none wrong, some undecided. Dark: some wrong. Behind the line: the usual readings"
+        "2/3: two of three; .61: of ten or more. Grey: none wrong, some undecided. Dark: some wrong. Behind the line: "
+        "the usual readings"
     )
