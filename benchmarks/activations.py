@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
 
 import torch
-from page import write_block
+from page import Target, bold, write_block, write_targets
 from random_pair import written
 from transformers import Qwen2Config
 from transformers.utils import logging as model_logging
@@ -191,6 +191,15 @@ def main() -> None:
     )
     print(section)
     write_block("activations", "activations.py", section)
+    streams_kept = "every stream of base is kept and read again beside tuned's; not looked into further"
+    softmax = "four passes over the vocabulary (two log-softmaxes, KL, JS) beside one product; not looked into further"
+    write_targets(
+        "activations.py",
+        [
+            Target("difference of streams / two bodies", 1.2, bold(tables[0][1]), streams_kept),
+            Target("KL, JS and agreement / products of one head", 1.4, bold(tables[1][1]), softmax),
+        ],
+    )
 
 
 if __name__ == "__main__":

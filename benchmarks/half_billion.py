@@ -9,12 +9,14 @@ seconds that each took, so that a run that was interrupted goes on.
 
 import argparse
 import json
+import logging
 import os
 import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 os.environ.update(HF_HUB_OFFLINE="1")
 
@@ -23,6 +25,8 @@ from page import write_block
 from random_pair import written
 from transformers import Qwen2Config
 
+from interp.estimate import estimate
+from interp.layers.room import DEPTHS, PATCHED, SPECTRA
 from interp.measurement import Measurement
 from interp.tasks.text import text_task
 from interp.workbench import measure_features, measure_layers, measure_routing, open_pair, write_page
@@ -39,7 +43,7 @@ CONFIG = Qwen2Config(
     eos_token_id=2,
     pad_token_id=0,
 )  # 494 million numbers, as Qwen2-0.5B
-PROBLEMS, NEW_TOKENS, SHARD = 24, 8, "250MB"
+PROBLEMS, NEW_TOKENS, SHARD = 18, 6, "250MB"
 LIMIT = 12.0
 """Gigabytes that it may take."""
 
@@ -53,42 +57,76 @@ def main() -> None:
         if not (out / role / "config.json").exists():
             written(out / role, CONFIG, change=change, dtype=torch.bfloat16, shard=SHARD)
     task = text_task(problems(out / "problems.jsonl"), max_new_tokens=NEW_TOKENS)
-    seconds = {"loading": 0.0, "layers": 0.0, "features": 0.0, "routing": 0.0, "page": 0.0}
-
-    @contextmanager
-    def timed(room: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        seconds[room] = time.perf_counter() - started
-
-    with timed("loading"):
+    kept = Kept(out / "seconds.json")
+    log = logging.getLogger("interp")
+    log.addHandler(kept)
+    log.setLevel(logging.INFO)
+    with kept.timed("loading"):
         pair = open_pair(str(out / "base"), str(out / "tuned"))
+    told = estimate(pair, task, quick=True)
+    print(told, flush=True)
     measurements: list[Measurement] = []
     for room, measure in (("layers", measure_layers), ("features", measure_features), ("routing", measure_routing)):
-        with timed(room):
-            measurements += measure(pair, task, folder=out / "measurements" / room, quick=True)
-        print(room, f"{seconds[room]:.0f} s", f"{peak():.1f} GB", flush=True)
-    with timed("page"):
+        kept.room = room
+        measurements += measure(pair, task, folder=out / "measurements" / room, quick=True)
+    with kept.timed("page"):
         write_page(measurements, out / "report", quick=True)
     files = sorted((out / "base").glob("*.safetensors"))
-    write_block("half billion", "half_billion.py", section(seconds, len(files), len(measurements)))
+    write_block("half billion", "half_billion.py", section(kept, len(files), len(measurements), told))
 
 
-def section(seconds: dict[str, float], shards: int, measured: int) -> str:
+class Kept(logging.Handler):
+    """Seconds of every measurement and the most memory that any run took, kept for a run that goes on."""
+
+    def __init__(self, path: Path) -> None:
+        """Go on with what is kept there."""
+        super().__init__()
+        self.path, self.room = path, ""
+        self.seconds: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The workbench logs each measurement when it is made, and not when it was kept."""
+        print(record.getMessage(), f"({peak():.1f} GB)", flush=True)
+        if record.msg.startswith("measured ") and isinstance(record.args, tuple):
+            name, taken = record.args
+            self.keep(self.room, str(name), float(str(taken)))
+
+    def keep(self, room: str, name: str, seconds: float) -> None:
+        """Add one, and look at memory."""
+        self.seconds.setdefault(room, {})[name] = seconds
+        memory = self.seconds.setdefault("memory", {})
+        memory["GB"] = max(memory.get("GB", 0.0), peak())
+        self.path.write_text(json.dumps(self.seconds))
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Keep what is no measurement."""
+        started = time.perf_counter()
+        yield
+        self.keep(what, what, time.perf_counter() - started)
+
+
+def section(kept: Kept, shards: int, measured: int, told: str) -> str:
     """The block: a row per room."""
-    rows = [f"| {room} | {took:.0f} s |" for room, took in seconds.items()]
+    rooms = {room: kept.seconds[room] for room in ("loading", "layers", "features", "routing", "page")}
+    seconds = {room: sum(took.values()) for room, took in rooms.items()}
+    longest = {room: ", ".join(sorted(took, key=took.__getitem__, reverse=True)[:3]) for room, took in rooms.items()}
+    rows = [f"| {room} | {took:.0f} s | {longest[room]} |" for room, took in seconds.items()]
     return "\n".join(
         [
             "## A report on half a billion weights (`python benchmarks/half_billion.py --out FOLDER`)",
             "",
             f"A random Qwen2 pair of 2 x 494 million weights in bf16, {shards} shards each, computed in fp32 on "
             f"{torch.get_num_threads()} threads; {PROBLEMS} problems, {NEW_TOKENS} tokens an answer, the quick form, "
-            f"{measured} measurements. Peak memory {peak():.1f} GB; at most {LIMIT:g} is allowed.",
+            f"{measured} measurements. The quick form of a model this deep exchanges blocks and patches components at "
+            f"{DEPTHS} depths of {CONFIG.num_hidden_layers}, the latter at {PATCHED} forks, and holds spectra against "
+            f"{SPECTRA['quick']} permuted changes. Peak memory {kept.seconds['memory']['GB']:.1f} GB; at most "
+            f"{LIMIT:g} is allowed. Told before it started: {told}.",
             "",
-            "| room | time |",
-            "|---|---|",
+            "| room | time | longest |",
+            "|---|---|---|",
             *rows,
-            f"| together | {sum(seconds.values()) / 60:.0f} min |",
+            f"| together | {sum(seconds.values()) / 60:.0f} min | |",
         ]
     )
 
@@ -96,7 +134,7 @@ def section(seconds: dict[str, float], shards: int, measured: int) -> str:
 def problems(path: Path) -> Path:
     """Problems with worked responses whose steps are marked, in words of the benchmark's tokenizer."""
     draw = random.Random(0)
-    lines = []
+    lines = list[dict[str, Any]]()
     for number in range(PROBLEMS):
         state, operations = [draw.randrange(10) for _ in range(3)], draw.sample("RLSABCDE", 3)
         prompt, text, spans = f"run {' '.join(operations)} : {' '.join(map(str, state))}", "", []

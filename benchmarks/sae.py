@@ -12,7 +12,7 @@ from collections.abc import Callable
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
 
 import torch
-from page import write_block
+from page import Target, bold, write_block, write_targets
 from sae_lens import TrainingSAE
 
 import interp.sae.train as train
@@ -146,6 +146,7 @@ def main() -> None:
     """Measure, print, write."""
     torch.set_num_threads(1)
     line, rows = on_the_organism()
+    encoded, trained = ([way(*size) for size in SIZES] for way in (encoding, training))
     section = "\n".join(
         [
             "## Sparse autoencoders (`python benchmarks/sae.py`)",
@@ -157,7 +158,7 @@ def main() -> None:
             "",
             "| d_in x d_sae | product | `encode` | / product |",
             "|---|---|---|---|",
-            *[encoding(*size) for size in SIZES],
+            *encoded,
             "",
             f"Reading activations. Target: at most 1.15. {line}",
             "",
@@ -167,7 +168,7 @@ def main() -> None:
             "",
             "| d_in x d_sae | ours | sae-lens | times faster | gradients / product | half dead / product |",
             "|---|---|---|---|---|---|",
-            *[training(*size) for size in SIZES],
+            *trained,
             "",
             "Equal quality: the same SAE (64 x 512, k = 16, 50,000 samples) fitted by both, on held-out tokens.",
             "",
@@ -178,6 +179,21 @@ def main() -> None:
     )
     print(section)
     write_block("sae", "sae.py", section)
+    sizes = [f"{d_in} x {d_sae}" for d_in, d_sae in SIZES]
+    # Each beside the encoder's product, one thread, 2,048 tokens at widths 512 and 896; of Adam, a batch of 256.
+    topk = "the k largest take 0.4 and 0.25 of the product, no negative ones 0.2 and 0.15, a dense result as much again"
+    steps = "Adam's pass over all weights, which both make, takes about 3 products unfused, as much as our gradients"
+    write_targets(
+        "sae.py",
+        [
+            *(Target(f"`encode` / its product, {s}", 1.5, bold(x), topk) for s, x in zip(sizes, encoded, strict=True)),
+            Target("reading activations / bare forward pass", 1.15, bold(line), "rows are copied out of the cache"),
+            *(
+                Target(f"sae-lens / our training step, {s}", 3, bold(x), steps, least=True)
+                for s, x in zip(sizes, trained, strict=True)
+            ),
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
 
 import torch
-from page import write_block
+from page import Target, bold, write_block, write_targets
 from random_pair import written
 from torch import Tensor
 from transformers import Qwen2Config
@@ -37,6 +37,7 @@ CONFIG = Qwen2Config(
     max_position_embeddings=256,
     tie_word_embeddings=True,
 )  # two of about 62 million numbers: 2 x 250 MB in fp32
+SIZES = ((1, 16), (1, 64))
 TURNS = 2
 
 WORDS = [hybrid(N_LAYERS, range(i, j)) for i in range(N_LAYERS) for j in range(i + 1, N_LAYERS + 1)]
@@ -107,7 +108,7 @@ def main() -> None:
             *(written(Path(folder) / role, CONFIG, seed=seed) for seed, role in enumerate(("base", "tuned")))
         )
         size = sum(p.numel() for model in pair.models.values() for p in model.original_model.parameters()) * 4 / 1e6
-        lines = [compared(pair, rows, length) for rows, length in ((1, 16), (1, 64))]
+        lines = [compared(pair, rows, length) for rows, length in SIZES]
     section = "\n".join(
         [
             "## Swapping every band of blocks (`python benchmarks/swaps.py`)",
@@ -127,6 +128,15 @@ def main() -> None:
     )
     print(section)
     write_block("swaps", "swaps.py", section)
+    why = "the blocks compute for so many tokens that loading their matrices once saves nothing; shared prefixes remain"
+    sizes = (f"{rows} x {length} tokens" for rows, length in SIZES)
+    write_targets(
+        "swaps.py",
+        [
+            Target(f"one by one / `sweep` over all bands, {size}", 3, bold(line), why, least=True)
+            for size, line in zip(sizes, lines, strict=True)
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -67,9 +67,13 @@ def core_speed() -> float:
 
 
 def spectrum_flops(shape: Sequence[int], draws: int) -> float:
-    """About 7 m n^2 each for the change, base, tuned and every permuted draw; 0 for a vector."""
+    """About 4 m n^2 + 32 n^3 each for the change, base, tuned and every permuted draw; 0 for a vector.
+
+    In products of fp32: the Gram matrix is in fp64, which is half as fast, and its eigenvectors take 32 n^3 (measured
+    at n = 896, alone and with m = 4864).
+    """
     short, long = sorted(shape[-2:]) if len(shape) > 1 else (0, 0)
-    return 7.0 * long * short**2 * (3 + draws)
+    return (4.0 * long * short**2 + 32.0 * short**3) * (3 + draws)
 
 
 def _tokens(pair: Pair, task: Task) -> float:

@@ -30,8 +30,9 @@ def minutes(line: str) -> float:
     return float(number) * {"s": 1 / 60, "min": 1.0, "h": 60.0}[unit]
 
 
-def test_a_spectrum_takes_the_square_of_its_shorter_side_and_a_vector_nothing() -> None:
-    assert spectrum_flops((10, 40), 3) == spectrum_flops((40, 10), 3) == 7 * 40 * 10**2 * 6
+def test_a_spectrum_hangs_on_its_shorter_side_most_and_a_vector_has_none() -> None:
+    assert spectrum_flops((10, 40), 3) == spectrum_flops((40, 10), 3) == (4 * 40 * 10**2 + 32 * 10**3) * 6
+    assert spectrum_flops((20, 40), 3) > 4 * spectrum_flops((10, 40), 3)
     assert spectrum_flops((40,), 3) == 0
 
 

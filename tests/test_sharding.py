@@ -1,4 +1,4 @@
-"""A model spread over two ranks, or placed by a map, computes what it computes whole."""
+"""A model spread over two ranks computes what it computes whole."""
 
 import json
 import multiprocessing

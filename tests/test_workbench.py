@@ -28,7 +28,7 @@ from interp.workbench import decide, measure_layers, measure_routing
 PAIRS = {"rl": "base", "sft": "base", "newskill": "base", "lower": "base", "upper": "base", "null": "base"}
 
 ASKED = 60
-"""Problems that every mixture is asked: the least from which on the verdicts stand clear of their limits."""
+"""Problems that every mixture is asked. With 60, as with 90, the verdicts below stand clear of their limits."""
 FAST = ("gpt2", "gemma2")
 """Architectures that run through the rooms each time: the others are nearer to the organisms', which all else is on."""
 

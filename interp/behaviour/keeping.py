@@ -21,7 +21,7 @@ def keeper(pair: Pair, folder: Path | None, *, code: Sequence[str] = (), **hangs
         "base": pair.base_checkpoint.digest,
         "tuned": pair.tuned_checkpoint.digest,
         "names": [pair.base_checkpoint.name, pair.tuned_checkpoint.name],
-        "models": [str(pair.dtype), str(pair.device)],
+        "models": [str(pair.dtype), pair.places],
         "code": source_digest(["", "tasks", "behaviour", *code]),
         **hangs_on,
     }
