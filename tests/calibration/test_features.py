@@ -75,13 +75,13 @@ def test_the_usual_reading_goes_by_the_best_feature_alone() -> None:
 
 def test_rows_name_the_strategy_and_count_the_usual_reading_apart(tmp_path: Path) -> None:
     usual = {"best feature as pre-existing": FEATURE_INSTRUMENTS["best feature as pre-existing"]}
-    rows = feature_rows(Cell("coin", 3, 2, tmp_path), {"features": features(heads=0.9, tails=0.6)}, usual)
+    rows = feature_rows(Cell("coin", 5, 2, tmp_path), {"features": features(heads=0.9, tails=0.6)}, usual)
     assert [(row["about"], row["given"], row["outcome"]) for row in rows] == [
         ("heads", "pre-existing", "wrong"),
         ("tails", "undecided", "right"),
     ]
     assert {(row["beside"], row["organism"], row["base_seed"], row["seed"], row["part"]) for row in rows} == {
-        ("feature standing", "coin", 3, 2, "confirmation")
+        ("feature standing", "coin", 5, 2, "confirmation")
     }
 
 
