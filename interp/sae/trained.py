@@ -12,7 +12,8 @@ from torch import Tensor
 
 from interp.measurement import write_whole
 
-_TOKENS_AT_ONCE = 8_192
+_TOKENS_AT_ONCE = 256
+"""Of these the scores still lie in the processor's cache when the largest are taken from them."""
 _UNFOLDED = {"expected_average_only_in": "fold_activation_norm_scaling_factor"}
 _UNFOLDED["covariance_whitening"] = "fold_activation_whitening"
 """Normalisations by statistics of the training data, which sae-lens folds into the weights but does not store."""
@@ -49,10 +50,27 @@ class TrainedSAE:
 
     @torch.inference_mode()
     def encode(self, x: Float[Tensor, "token d_in"]) -> Float[Tensor, "token d_sae"]:
-        """Feature activations; the same numbers as sae-lens' own `encode`, in pieces."""
+        """Feature activations; the same numbers as sae-lens' own `encode`, in pieces.
+
+        Where pieces of another length are multiplied by another routine, numbers may differ in the last bit.
+        """
         if x.shape[1] != self.d_in:
             raise ValueError(f"the SAE reads width {self.d_in}, the activations at {self.hook!r} have {x.shape[1]}")
-        return torch.cat([self.sae.encode(part) for part in x.split(_TOKENS_AT_ONCE)])
+        found = x.new_zeros(len(x), self.sae.cfg.d_sae, dtype=self.sae.dtype)
+        # Pieces of about one length: a last one of a single token would be multiplied by another routine.
+        n_pieces = max(1, len(x) // _TOKENS_AT_ONCE)
+        for part, into in zip(x.tensor_split(n_pieces), found.tensor_split(n_pieces), strict=True):
+            if self.sae.cfg.architecture() == "topk":
+                values, chosen = self._scores(part).topk(self.sae.cfg.k, sorted=False)
+                into.scatter_(1, chosen, values.relu_())
+            else:
+                into.copy_(self.sae.encode(part))
+        return found
+
+    def _scores(self, x: Float[Tensor, "token d_in"]) -> Float[Tensor, "token d_sae"]:
+        """What the k largest are taken of, as sae-lens computes it, but in the memory of the product."""
+        scores: Tensor = (self.sae.process_sae_in(x) @ self.sae.W_enc).add_(self.sae.b_enc)
+        return scores.mul_(self.sae.W_dec.norm(dim=-1)) if self.sae.cfg.rescale_acts_by_decoder_norm else scores
 
     def decode(
         self, features: Float[Tensor, "*place d_sae"], x: Float[Tensor, "*place d_in"]
