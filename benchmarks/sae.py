@@ -181,7 +181,7 @@ def main() -> None:
     write_block("sae", "sae.py", section)
     sizes = [f"{d_in} x {d_sae}" for d_in, d_sae in SIZES]
     # Each beside the encoder's product, one thread, 2,048 tokens at widths 512 and 896; of Adam, a batch of 256.
-    topk = "finding the k largest takes 0.4 of the product by itself, an empty result to write them into and the bias the rest"
+    topk = "finding the k largest takes 0.4 of the product by itself, the bias and an empty result the rest"
     steps = "Adam's pass over all weights, which both make, takes about 3 products unfused, as much as our gradients"
     write_targets(
         "sae.py",
