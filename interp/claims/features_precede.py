@@ -49,9 +49,8 @@ def features_precede_tuning(
     tossed = [one.strategy for one in found if one.word == "left to chance" and one.strategy in (gained or ())]
     counted = [one for one in judged if one.word == "new" or one.strategy in (gained or ())]
     helped = _helped(steered, [one.strategy for one in counted])
-    says, why = _decide(judged, counted, usage, helped, invalid=any(one.word == "SAE invalid" for one in found))
-    if tossed:
-        why += f" Of {listed(tossed)} nothing is said: when base follows it is a coin's toss even to base."
+    invalid = any(one.word == "SAE invalid" for one in found)
+    says, why = _decide(judged, counted, usage, helped, tossed, invalid=invalid)
     scores = " ".join([quality(sae_quality)[1], *(one.because for one in found)])
     change = _change(says)
     n, k = len(counted), sum(one.word in PRECEDES for one in counted)
@@ -103,6 +102,7 @@ def _decide(
     counted: Sequence[Standing],
     usage: Measurement | None,
     helped: tuple[bool, str] | None,
+    tossed: list[str],
     *,
     invalid: bool,
 ) -> tuple[Says, str]:
@@ -115,21 +115,22 @@ def _decide(
     if usage is not None and not counted:
         return "undecided", f"{_unchanged(usage, judged)}, so there is nothing that a strategy could have preceded."
     words = {one.word for one in counted}
+    of_it = "tuning made more of" + (f", but for {listed(tossed)}, which base leaves to chance" if tossed else "")
     said = f" {helped[1]}" if helped else ""
     if words <= set(PRECEDES):
         names = listed([one.strategy for one in counted])
         if helped and not helped[0]:
             return "undecided", (
-                f"Base had and used something for every strategy that tuning made more of ({names}), but using it does "
-                f"not make base solve more, so what tuning taught may lie elsewhere.{said}"
+                f"Base had and used something for every strategy that {of_it} ({names}), but using it does not make "
+                f"base solve more, so what tuning taught may lie elsewhere.{said}"
             )
-        return "supported", f"Base had, and used, something for every strategy that tuning made more of: {names}.{said}"
+        return "supported", f"Base had, and used, something for every strategy that {of_it}: {names}.{said}"
     if not words & {*PRECEDES, "undecided"}:
         return (
             "contradicted",
-            f"Base had and used nothing for any strategy that tuning made more of: {_by_word(counted)}.",
+            f"Base had and used nothing for any strategy that {of_it}: {_by_word(counted)}.",
         )
-    return "undecided", f"No one answer for all strategies that tuning made more of: {_by_word(counted)}.{said}"
+    return "undecided", f"No one answer for all strategies that {of_it}: {_by_word(counted)}.{said}"
 
 
 def _unchanged(usage: Measurement, judged: Sequence[Standing]) -> str:

@@ -247,7 +247,10 @@ def test_the_claim_leaves_out_what_is_left_to_chance_and_says_so() -> None:
     every = Measurement("features", "", pd.concat([features({"step": SAE}).table, told]), {})
     moved = causes(both("step", "sae feature", 0.3, 0.3))
     verdict = features_precede_tuning(every, quality(), moved, usage=usage(step=0.3, plan=0.3))
-    assert (verdict.says, verdict.n) == ("supported", 1) and "Of plan nothing is said" in verdict.because
+    assert (verdict.says, verdict.n) == (
+        "supported",
+        1,
+    ) and "made more of, but for plan, which base leaves to chance: step." in verdict.because
     alone = features_precede_tuning(Measurement("", "", told, {}), quality(), usage=usage(plan=0.3))
     assert alone.says == "undecided" and alone.estimate is None, "nothing is left to judge by"
 
