@@ -136,7 +136,9 @@ def _effects(
             continue
         every = [nothing, *(edit for edits in here.values() for edit in edits)]
         logprobs = edited_logprobs(model, places_asked.prefixes, hook, every, pad=pair.pad_id)
-        chance = (logprobs.exp() * places_asked.wanted.to(logprobs.device)).sum(-1).double()
+        wanted = places_asked.wanted.to(logprobs.device)
+        # One edit after the other: with a large vocabulary all at once would be gigabytes, twice.
+        chance = torch.stack([(one.exp() * wanted).sum(-1) for one in logprobs]).double()
         parts = chance[1:].split([len(edits) for edits in here.values()])
         told |= {key: torch.cat([chance[:1], part]) for key, part in zip(here, parts, strict=True)}
     return {

@@ -15,7 +15,8 @@ from interp.sae.splice import check_spliceable
 from interp.sae.trained import TrainedSAE
 from interp.tasks.task import Reading
 
-ROWS_AT_ONCE = 1_024
+ROWS_AT_ONCE, LOGITS_AT_ONCE = 1_024, 2**26
+"""The second is what bounds memory where the vocabulary is large: 256 MB of logits."""
 Edit = Callable[[Float[Tensor, "place d_in"]], Float[Tensor, "place d_in"]]
 
 
@@ -38,7 +39,8 @@ def edited_logprobs(
     options: dict[str, Any] = {"past_key_values": cache, "use_cache": True}
     model(tokens[:, :-1], attention_mask=mask[:, :-1], **options)
     # Several edits go through in one batch, since a pass over one token costs its overhead and little else.
-    at_once = max(1, min(len(edits), ROWS_AT_ONCE // len(prefixes)))
+    rows = min(ROWS_AT_ONCE, LOGITS_AT_ONCE // model.cfg.d_vocab)
+    at_once = max(1, min(len(edits), rows // len(prefixes)))
     cache.batch_repeat_interleave(at_once)
     last, masks = (ids.repeat_interleave(at_once, 0) for ids in (tokens[:, -1:], mask))
     found: list[Tensor] = []
