@@ -20,7 +20,7 @@ from interp.behaviour.execution import one_steps
 from interp.behaviour.faithfulness import faithfulness
 from interp.behaviour.in_organisms import answer_ids, word_ids
 from interp.behaviour.information import information
-from interp.behaviour.keeping import keeper, kept
+from interp.behaviour.keeping import asked_for, keeper
 from interp.behaviour.pass_at_k import pass_counts
 from interp.measurement import Measurement
 from interp.organisms.errands import trips
@@ -40,8 +40,6 @@ class Sizes:
 
 
 FULL, QUICK = Sizes(300, 16, 64), Sizes(60, 6, 16)
-OF_CHAINS = ("faithfulness", "information")
-"""Measured where some chain parses."""
 
 
 def measure_errands(
@@ -108,10 +106,7 @@ def measure_errands(
         "faithfulness": lambda: _faithfulness(pair, again(), seed, batch_size),
         "information": lambda: _information(pair, again(), seed, batch_size),
     }
-    if unknown := sorted(set(only) - set(makers)):
-        raise LookupError(f"nothing called {unknown[0]!r} is measured of errands; there are {', '.join(makers)}")
-    wanted = [name for name in makers if not only or name in only]
-    return [keep(name, makers[name]) for name in wanted if name not in OF_CHAINS or kept(folder, name) or again()]
+    return [keep(name, makers[name]) for name in asked_for(makers, only, "errands", folder, again)]
 
 
 def _faithfulness(pair: Pair, found: list[Chain], seed: int, batch_size: int) -> Measurement:

@@ -1,6 +1,6 @@
 """Where finished measurements of this room are kept, and what each of them says of its pair."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,9 @@ from interp.pair import Pair
 
 Keep = Callable[[str, Callable[[], Measurement]], Measurement]
 """Given a name and how to make it, the measurement: from where finished ones are kept, or made now."""
+
+OF_CHAINS = ("faithfulness", "information")
+"""Measured where some chain parses."""
 
 
 def keeper(pair: Pair, folder: Path | None, *, code: Sequence[str] = (), **hangs_on: object) -> Keep:
@@ -36,6 +39,20 @@ def keeper(pair: Pair, folder: Path | None, *, code: Sequence[str] = (), **hangs
     return keep
 
 
-def kept(folder: Path | None, name: str) -> bool:
+def asked_for(
+    makers: Collection[str], only: Collection[str], of: str, folder: Path | None, chains: Callable[[], Sequence[object]]
+) -> list[str]:
+    """The measures of `makers` that `only` names, by default all; those of chains where one parses or they are kept.
+
+    `chains` is asked last, since a chain is cut from texts that have to be written first. LookupError for a name that
+    nothing `of` this kind is measured under.
+    """
+    if unknown := sorted(set(only) - set(makers)):
+        raise LookupError(f"nothing called {unknown[0]!r} is measured of {of}; there are {', '.join(makers)}")
+    wanted = [name for name in makers if not only or name in only]
+    return [name for name in wanted if name not in OF_CHAINS or _kept(folder, name) or chains()]
+
+
+def _kept(folder: Path | None, name: str) -> bool:
     """Whether a measurement of this name was finished there, by whatever code."""
     return folder is not None and (folder / f"{name}.json").exists()

@@ -19,7 +19,7 @@ from interp.behaviour.in_organisms import (
     word_ids,
 )
 from interp.behaviour.information import information
-from interp.behaviour.keeping import keeper, kept
+from interp.behaviour.keeping import asked_for, keeper
 from interp.behaviour.lengths import lengths
 from interp.behaviour.pass_at_k import pass_counts, pass_curve
 from interp.measurement import Measurement
@@ -41,8 +41,6 @@ class Sizes:
 
 
 FULL, QUICK = Sizes(150, 64, 100), Sizes(40, 16, 30)
-OF_CHAINS = ("faithfulness", "information")
-"""Measured where some chain parses."""
 
 
 def measure_behaviour(
@@ -107,10 +105,7 @@ def measure_texts(
         makers["information"] = lambda: _information(pair, again(), seed, batch_size)
         if any(problem.kind == "run" for problem in few.problems):
             makers["forced"] = lambda: forced_steps(pair, few, seed=seed, batch_size=batch_size)
-    if unknown := sorted(set(only) - set(makers)):
-        raise LookupError(f"nothing called {unknown[0]!r} is measured of {task.name}; there are {', '.join(makers)}")
-    wanted = [name for name in makers if not only or name in only]
-    wanted = [name for name in wanted if name not in OF_CHAINS or kept(folder, name) or again()]
+    wanted = asked_for(makers, only, task.name, folder, again)
     return [counts() if name == "pass_counts" else keep(name, makers[name]) for name in wanted]
 
 
