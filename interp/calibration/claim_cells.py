@@ -10,7 +10,7 @@ from pathlib import Path
 
 from interp.behaviour import errands_room, room
 from interp.behaviour.core_overlap import core_overlap
-from interp.calibration.expected import CLAIMS_EXPECTED, outcome, part, planted
+from interp.calibration.expected import CLAIMS_EXPECTED, marked
 from interp.calibration.rates import claim_name
 from interp.checkpoint import open_checkpoint
 from interp.claims.ledger import DECIDED, decide
@@ -96,21 +96,7 @@ def claim_rows(cell: ClaimCell, *, kept: bool = False) -> list[dict[str, object]
         if DECIDED[key][1] not in has:
             continue
         wanted, given = CLAIMS_EXPECTED[key][cell.organism], decide(key, has).says
-        told.append(
-            {
-                "instrument": claim_name(key),
-                "beside": "",
-                "organism": cell.organism,
-                "about": "",
-                "base_seed": cell.base_seed,
-                "seed": 0,
-                "part": part(cell.base_seed),
-                "expected": wanted,
-                "given": given,
-                "planted": planted(wanted),
-                "outcome": outcome(wanted, given),
-            }
-        )
+        told.append(marked(claim_name(key), wanted, given, organism=cell.organism, base_seed=cell.base_seed))
     return told
 
 

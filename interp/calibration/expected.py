@@ -156,6 +156,33 @@ def outcome(wanted: str, given: str) -> str:
     return UNDECIDED if given == UNDECIDED else "wrong"
 
 
+def marked(
+    instrument: str,
+    wanted: str,
+    given: str,
+    *,
+    organism: str,
+    base_seed: int,
+    seed: int = 0,
+    about: str = "",
+    beside: str = "",
+) -> dict[str, object]:
+    """One answer beside what was planted: a row of `matrix.matrix`."""
+    return {
+        "instrument": instrument,
+        "beside": beside,
+        "organism": organism,
+        "about": about,
+        "base_seed": base_seed,
+        "seed": seed,
+        "part": part(base_seed, instrument),
+        "expected": wanted,
+        "given": given,
+        "planted": planted(wanted),
+        "outcome": outcome(wanted, given),
+    }
+
+
 def part(base_seed: int, instrument: str = "") -> str:
     """ "development" or "confirmation" of an instrument; further base seeds had no part in choosing anything either."""
     return "development" if base_seed in DEVELOPED_ON.get(instrument, DEVELOPMENT) else "confirmation"

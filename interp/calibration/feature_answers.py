@@ -8,7 +8,7 @@ strategy of anything, so nothing may be found.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from interp.calibration.expected import OR, UNDECIDED, outcome, part, planted
+from interp.calibration.expected import OR, UNDECIDED, marked
 from interp.calibration.feature_cells import LABELLED, Cell
 from interp.claims.feature_standings import standings
 from interp.claims.features_precede import features_precede_tuning
@@ -92,18 +92,15 @@ def feature_rows(cell: Cell, has: Has, instruments: Mapping[str, FeatureInstrume
         for about, given in instrument.says(has).items():
             wanted = instrument.right(cell.organism, about)
             told.append(
-                {
-                    "instrument": name,
-                    "beside": instrument.beside,
-                    "organism": cell.organism,
-                    "about": about,
-                    "base_seed": cell.base_seed,
-                    "seed": cell.sae_seed,
-                    "part": part(cell.base_seed, name),
-                    "expected": wanted,
-                    "given": given,
-                    "planted": planted(wanted),
-                    "outcome": outcome(wanted, given),
-                }
+                marked(
+                    name,
+                    wanted,
+                    given,
+                    organism=cell.organism,
+                    base_seed=cell.base_seed,
+                    seed=cell.sae_seed,
+                    about=about,
+                    beside=instrument.beside,
+                )
             )
     return told

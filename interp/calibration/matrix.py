@@ -20,9 +20,7 @@ from interp.calibration.expected import (
     DEVELOPMENT,
     EXPECTED,
     expected,
-    outcome,
-    part,
-    planted,
+    marked,
 )
 from interp.calibration.feature_answers import FEATURE_INSTRUMENTS, FeatureInstrument, feature_rows
 from interp.calibration.feature_cells import Cell
@@ -177,19 +175,15 @@ def rows(
         wanted, given = expected(name, unit.organism, place), instrument.says(has)
         assert wanted is not None
         told.append(
-            {
-                "instrument": name,
-                "beside": instrument.beside,
-                "organism": unit.organism,
-                "about": "",
-                "base_seed": unit.base_seed,
-                "seed": unit.seed,
-                "part": part(unit.base_seed, name),
-                "expected": wanted,
-                "given": given,
-                "planted": planted(wanted),
-                "outcome": outcome(wanted, given),
-            }
+            marked(
+                name,
+                wanted,
+                given,
+                organism=unit.organism,
+                base_seed=unit.base_seed,
+                seed=unit.seed,
+                beside=instrument.beside,
+            )
         )
     return told
 
