@@ -8,21 +8,19 @@ import functools
 import hashlib
 import logging
 import os
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from interp.backoff import within_memory
 from interp.calibration.record import missed, record
 from interp.checkpoint import open_checkpoint, transformers_config
 from interp.claims.verdict import Verdict
 from interp.estimate import estimate
+from interp.keeping import keeper
 from interp.loading import load_tokenizer
-from interp.measurement import Measurement, remembered, source_digest
+from interp.measurement import Measurement
 from interp.pair import Pair, load_pair
 from interp.rollouts import Writer, readings, rollouts
 from interp.tasks.chat import in_chat
@@ -36,9 +34,6 @@ SMALL = 5_000_000
 
 _log = logging.getLogger("interp")
 
-GROUND = ("", "tasks")
-"""Folders of source that every measurement hangs on."""
-
 
 def measure_layers(
     pair: Pair, task: Task, *, folder: Path | None = None, quick: bool = False, seed: int = 0
@@ -50,7 +45,7 @@ def measure_layers(
     from interp.layers import room
 
     texts = _texts(pair, task, folder, quick, seed)
-    keep = _keeper(pair, task, folder, "layers", quick=quick, seed=seed)
+    keep = keeper(pair, folder, code=["layers"], task=task.digest, quick=quick, seed=seed)
     return [
         *room.weights(pair, keep, quick=quick, seed=seed),
         *room.activations(pair, task, texts, keep, quick=quick, seed=seed),
@@ -75,7 +70,7 @@ def measure_features(
     from interp.sae import room
 
     texts = _texts(pair, task, folder, quick, seed)
-    keep = _keeper(pair, task, folder, "sae", quick=quick, seed=seed)
+    keep = keeper(pair, folder, code=["sae"], task=task.digest, quick=quick, seed=seed)
     return room.strategies(pair, task, texts, keep, quick=quick, seed=seed)
 
 
@@ -104,7 +99,7 @@ def measure_routing(
         more["small"] = [small.base_checkpoint.digest, small.tuned_checkpoint.digest]
     if dictionary is not None:
         more["sae"] = dict(dictionary.made_with)
-    keep = _keeper(pair, task, folder, "routing", **options, **more)
+    keep = keeper(pair, folder, code=["routing"], task=task.digest, **options, **more)
     measured = room.answers(pair, task, keep, small=small, dictionary=dictionary, **options)
     if folder is not None and not quick:
         place = measured[0].made_with.get("steered at")
@@ -167,10 +162,7 @@ def measure(
     from interp.behaviour.room import measure_behaviour
 
     # On few problems unless asked to be thorough: `interp claims` asks the claims about texts on all.
-    def behaviour() -> list[Measurement]:
-        return measure_behaviour(pair, task, folder=folder, quick=not thorough, seed=seed)
-
-    return measurements + within_memory(behaviour)[0]
+    return measurements + measure_behaviour(pair, task, folder=folder, quick=not thorough, seed=seed)
 
 
 def write_page(measurements: Sequence[Measurement], out: Path, *, quick: bool = False) -> tuple[list[Verdict], Path]:
@@ -242,38 +234,10 @@ def _texts(pair: Pair, task: Task, folder: Path | None, quick: bool, seed: int) 
     """What both models wrote to the practice problems, or one of them, labelled; written when first asked for."""
     if not task.practice:
         raise ValueError(f"task {task.name!r} has no practice problems to read; give it at least three problems")
-    keep = _keeper(pair, task, folder, "tasks", quick=quick, seed=seed)
+    keep = keeper(pair, folder, code=[], task=task.digest, quick=quick, seed=seed)
 
     def read(writer: Writer | None = None) -> list[Reading]:
         written = keep("rollouts", lambda: rollouts(pair, task.practice, max_new_tokens=task.max_new_tokens, seed=seed))
         return readings(pair, task, written, writer=writer)
 
     return functools.cache(read)
-
-
-def _keeper(
-    pair: Pair, task: Task, folder: Path | None, room: str, **options: Any
-) -> Callable[[str, Callable[[], Measurement]], Measurement]:
-    """`remembered` for one room: what its measurements hang on besides their name."""
-    depends_on = {
-        "base": pair.base_checkpoint.digest,
-        "tuned": pair.tuned_checkpoint.digest,
-        "names": [pair.base_checkpoint.name, pair.tuned_checkpoint.name],
-        "task": task.digest,
-        "models": [str(pair.dtype), pair.places],
-        "code": source_digest([*GROUND, room]),
-        **options,
-    }
-
-    def keep(name: str, make: Callable[[], Measurement]) -> Measurement:
-        def making() -> Measurement:
-            started = time.perf_counter()
-            measurement, rows = within_memory(make)
-            _log.info("measured %s in %.1f s", name, time.perf_counter() - started)
-            return (
-                replace(measurement, made_with={**measurement.made_with, "batch_size": rows}) if rows else measurement
-            )
-
-        return remembered(folder, name, depends_on, making)
-
-    return keep

@@ -4,39 +4,31 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from interp.measurement import Measurement, remembered, source_digest
+from interp import keeping
+from interp.keeping import Keep
+from interp.measurement import Measurement
 from interp.pair import Pair
-
-Keep = Callable[[str, Callable[[], Measurement]], Measurement]
-"""Given a name and how to make it, the measurement: from where finished ones are kept, or made now."""
 
 OF_CHAINS = ("faithfulness", "information")
 """Measured where some chain parses."""
 
 
 def keeper(pair: Pair, folder: Path | None, *, code: Sequence[str] = (), **hangs_on: object) -> Keep:
-    """`remembered` for this room: a measurement hangs on both models, this room's code and what else is named.
+    """`interp.keeping.keeper` for this room; `code` names further folders of source.
 
-    `code` names further folders of source. A measurement of texts knows the texts; here it is told the pair as well,
-    by which a page knows what belongs together.
+    A measurement of texts knows the texts; here it is told the pair as well, by which a page knows what belongs
+    together.
     """
-    depends_on = {
-        "base": pair.base_checkpoint.digest,
-        "tuned": pair.tuned_checkpoint.digest,
-        "names": [pair.base_checkpoint.name, pair.tuned_checkpoint.name],
-        "models": [str(pair.dtype), pair.places],
-        "code": source_digest(["", "tasks", "behaviour", *code]),
-        **hangs_on,
-    }
+    keep = keeping.keeper(pair, folder, code=["behaviour", *code], **hangs_on)
 
-    def keep(name: str, make: Callable[[], Measurement]) -> Measurement:
-        def of_pair() -> Measurement:
+    def of_pair(name: str, make: Callable[[], Measurement]) -> Measurement:
+        def told() -> Measurement:
             measured = make()
             return replace(measured, made_with={**pair.made_with(), **measured.made_with})
 
-        return remembered(folder, name, depends_on, of_pair)
+        return keep(name, told)
 
-    return keep
+    return of_pair
 
 
 def asked_for(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from interp.keeping import Keep
 from interp.layers import spectra
 from interp.layers.activations import activation_change
 from interp.layers.classes import fact_readings
@@ -28,13 +29,10 @@ from interp.measurement import Measurement
 from interp.pair import Pair
 from interp.tasks.task import Reading, Task
 
-Keep = Callable[[str, Callable[[], Measurement]], Measurement]
-"""Given a name and how to make it, the measurement: from where finished ones are kept, or made now."""
-
-DRAWS = {"full": 19, "quick": 5}
-"""Random changes that an activation change is held against; from 19 on the band is exact at the 5% level."""
+DRAWS = {"full": 99, "quick": 5}
+"""Random changes that an activation change is held against: from 99 on the limit over depth is exact at its level."""
 READ = 6_000
-"""Tokens that activations are compared on; each null draw reads them twice."""
+"""Tokens that activations are compared on; each null draw reads them once, the first 19 twice."""
 SWEPT = {"full": 90, "quick": 36}
 """Problems that are asked of every hybrid in a sweep over depth."""
 SPECTRA = {"full": spectra.DRAWS, "quick": 3}

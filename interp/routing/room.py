@@ -1,10 +1,10 @@
 """Everything this room measures of one pair and task: answers of all arms, base's ceiling, tokens of a few texts."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from interp.keeping import Keep
 from interp.measurement import Measurement, source_digest
 from interp.pair import Pair
 from interp.routing.arithmetic import small_models
@@ -20,9 +20,6 @@ from interp.routing.step import Router
 from interp.routing.trace import trace_tokens
 from interp.streamed import load_streamed
 from interp.tasks.task import Task
-
-Keep = Callable[[str, Callable[[], Measurement]], Measurement]
-"""Given a name and how to make it, the measurement: from where finished ones are kept, or made now."""
 
 CEILING = 100
 """Problems that base is sampled on for its ceiling."""

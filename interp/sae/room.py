@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from interp.keeping import Keep
 from interp.measurement import Measurement
 from interp.pair import Pair
 from interp.sae.attacks import feature_attacks
@@ -25,8 +26,6 @@ from interp.sae.usage import strategy_usage
 from interp.tasks.task import Reading, Task
 from interp.tasks.text import readings as worked_readings
 
-Keep = Callable[[str, Callable[[], Measurement]], Measurement]
-"""Given a name and how to make it, the measurement: from where finished ones are kept, or made now."""
 Written = Callable[..., list[Reading]]
 """What both models wrote to the practice problems, or the one of them that is named."""
 Trained = Callable[[Literal["base", "tuned"], int], TrainedSAE]

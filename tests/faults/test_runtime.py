@@ -19,11 +19,11 @@ import torch
 from interp.checkpoint import open_checkpoint
 from interp.cli import MISSING, main
 from interp.doctor import doctor, missing
+from interp.keeping import keeper
 from interp.loading import check_place
 from interp.measurement import Measurement
 from interp.pair import Pair
 from interp.tasks.task import Grade, Problem, Task
-from interp.workbench import _keeper
 
 HERE = Path(__file__).parent
 
@@ -93,7 +93,9 @@ def test_another_pair_order_task_option_or_code_is_measured_again(
 
         asked = replace(pair, base_checkpoint=of[base], tuned_checkpoint=of[tuned])
         task = Task("sums", (Problem("1", prompt, "1"),), (), (), lambda *_: Grade(True, True), 4)
-        return str(_keeper(asked, task, tmp_path, "layers", **options)("found", make).table["which"][0])
+        return str(
+            keeper(asked, tmp_path, code=["layers"], task=task.digest, **options)("found", make).table["which"][0]
+        )
 
     assert measured() == measured() == "abp{}" and len(made) == 1
     others = [{"base": "b", "tuned": "a"}, {"tuned": "a"}, {"base": "b"}, {"prompt": "q"}, {"seed": 1}]
@@ -101,7 +103,7 @@ def test_another_pair_order_task_option_or_code_is_measured_again(
         assert measured(**other) == made[-1] != "abp{}"
         measured()
     assert len(made) == 1 + 2 * len(others)
-    monkeypatch.setattr("interp.workbench.source_digest", lambda _: "a line was changed")
+    monkeypatch.setattr("interp.keeping.source_digest", lambda _: "a line was changed")
     measured()
     assert len(made) == 2 + 2 * len(others)
 
