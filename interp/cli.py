@@ -337,20 +337,18 @@ def _claims(arguments: argparse.Namespace) -> Found:
         )
     base, tuned, task, out = _asked(arguments)
     from interp import workbench
-    from interp.behaviour import beside, room
     from interp.claims.ledger import ledger, ledger_lines
 
     pair, folder = workbench.open_pair(base, tuned, **_place(arguments)), out / "measurements"
-    quick, seed = arguments.quick, arguments.seed
-    measured = room.measure_behaviour(pair, task, folder=folder, quick=quick, seed=seed)
-    if not quick and not task.name.startswith("errands:"):  # what is routed there, no claim about errands asks for
-        measured += workbench.measure_routing(pair, task, folder=folder, seed=seed)
-    if others := arguments.tunings or beside.organisms_beside(tuned):
-        measured.append(beside.cores_beside(pair.base_checkpoint, pair.tuned_checkpoint, others, folder=folder))
-    if arguments.series:
-        kept = folder / "series"
-        along = beside.formats_along(pair, base, task, arguments.series, folder=kept, quick=quick, seed=seed)
-        measured = [*(one for one in measured if one.name != "formats"), along]
+    measured = workbench.measure_claims(
+        pair,
+        task,
+        folder=folder,
+        quick=arguments.quick,
+        tunings=arguments.tunings or (),
+        series=arguments.series or (),
+        seed=arguments.seed,
+    )
     verdicts = ledger(measured)
     return Found(measured, verdicts, ledger_lines(verdicts))
 

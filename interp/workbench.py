@@ -107,6 +107,36 @@ def measure_routing(
     return measured
 
 
+def measure_claims(
+    pair: Pair,
+    task: Task,
+    *,
+    folder: Path | None = None,
+    quick: bool = False,
+    tunings: Sequence[str] = (),
+    series: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Measurement]:
+    """What claims about texts are decided on (`claims.ledger`): texts of both models, and, unless `quick`, routed ones.
+
+    `tunings` are other checkpoints of the same base, of which organisms bring theirs; `series` are checkpoints along
+    the tuning, whose `formats` stand in for those of the pair alone.
+    """
+    from interp.behaviour import beside
+    from interp.behaviour.room import measure_behaviour
+
+    measured = measure_behaviour(pair, task, folder=folder, quick=quick, seed=seed)
+    if not quick and not task.name.startswith("errands:"):  # what is routed there, no claim about errands asks for
+        measured += measure_routing(pair, task, folder=folder, seed=seed)
+    if others := tunings or beside.organisms_beside(pair.tuned_checkpoint.name):
+        measured.append(beside.cores_beside(pair.base_checkpoint, pair.tuned_checkpoint, others, folder=folder))
+    if series:
+        kept = folder / "series" if folder else None
+        along = beside.formats_along(pair, task, series, folder=kept, quick=quick, seed=seed)
+        measured = [*(one for one in measured if one.name != "formats"), along]
+    return measured
+
+
 def has_strategies(task: Task) -> bool:
     """Whether some text of the task says which strategy its tokens follow."""
     return task.label is not None or any(problem.spans for problem in (*task.practice, *task.problems))

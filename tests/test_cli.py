@@ -180,7 +180,7 @@ def test_an_interrupted_report_goes_on_where_it_stopped(
     monkeypatch.setattr("interp.sae.room.STEERED", 4)
     monkeypatch.setattr("interp.sae.features.MIN_TOKENS", 5)
     monkeypatch.setattr("interp.tasks.organism.MAX_NEW_TOKENS", 12)  # random weights write on until they are stopped
-    monkeypatch.setattr("interp.workbench.source_digest", lambda _: "the code, which someone may be editing just now")
+    monkeypatch.setattr("interp.keeping.source_digest", lambda _: "the code, which someone may be editing just now")
     with monkeypatch.context() as first:
         first.setattr(ROOMS["answers"], stop)
         assert main(command) == INTERRUPTED

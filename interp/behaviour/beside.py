@@ -61,7 +61,6 @@ def training_steps(series: Sequence[str]) -> dict[int, str]:
 
 def formats_along(
     pair: Pair,
-    base: str,
     task: Task,
     series: Sequence[str],
     *,
@@ -72,7 +71,7 @@ def formats_along(
     """`formats` of base, of tuned and of every checkpoint of `series` between them, by training step.
 
     Errands are asked trips, whose layouts are their formats; other texts are told apart by the strategy that opens
-    them, or, where nobody parses them, by their first word. `base` is what the pair's base is called.
+    them, or, where nobody parses them, by their first word.
     """
     errands, n = task.name.startswith("errands:"), PROBLEMS["quick" if quick else "full"]
     asked = errand_task("trips", n=n, seed=seed, practice=1) if errands else replace(task, problems=task.problems[:n])
@@ -90,9 +89,8 @@ def formats_along(
         parts[0].table["step"] = parts[0].table["arm"].map({"base": 0.0})
         for step, checkpoint in checkpoints.items():
             arm = {f"step {step}": "tuned"}
-            parts.append(
-                write(load_pair(base, checkpoint), asked, arms=arm, samples=SAMPLES, seed=seed, about={"step": step})
-            )
+            between = load_pair(pair.base_checkpoint, checkpoint, dtype=pair.dtype, device=str(pair.device))
+            parts.append(write(between, asked, arms=arm, samples=SAMPLES, seed=seed, about={"step": step}))
         written, arms = together(*parts), ["base", *(f"step {step}" for step in checkpoints)]
         if errands:
             found = layout_formats(written, series=arms)

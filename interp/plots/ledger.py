@@ -16,6 +16,8 @@ _MOST = 1.6
 """An interval is drawn no further than this; an arrow says that it goes on. Shares of a gap and differences of two
 shares lie within."""
 
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "circle-open", "diamond-open", "square-open")
+
 
 def ledger(verdicts: pd.DataFrame) -> go.Figure:
     """One row per claim: a cross where the paper reports a number, ours with its interval, its colour the verdict.
@@ -54,6 +56,54 @@ def ledger(verdicts: pd.DataFrame) -> go.Figure:
     )
     says = "Claims as reported and as found on this pair, with 95% intervals"
     return finish(figure, says, height=len(rows) * (lines * LINE_HEIGHT + 14))
+
+
+def ledgers(verdicts: pd.DataFrame) -> go.Figure:
+    """Several pairs in one picture: a row per claim, in it a mark per pair that brings a number, under a cross.
+
+    Takes rows of `claims.ledger.ledger_table` with a column `pair` in front. The symbol is the pair, the colour what is
+    said of the claim there. A claim for which no pair brings a number keeps its row, and says so. ValueError for more
+    pairs than there are symbols.
+    """
+    pairs = list(dict.fromkeys(verdicts["pair"]))
+    if not pairs or len(pairs) > len(_SYMBOLS):
+        raise ValueError(f"{len(pairs)} pairs are not between 1 and {len(_SYMBOLS)}, the symbols there are; draw fewer")
+    claims = verdicts.drop_duplicates("key").set_index("key")
+    order = {key: place for place, key in enumerate(claims.index)}
+    rows = verdicts.assign(at=[order[key] for key in verdicts["key"]])
+    rows = rows[rows["estimate"].notna()]
+    figure = go.Figure()
+    for place, pair in enumerate(pairs):
+        # What the symbols mean stands in the legend once, whatever is said of the pairs.
+        mark = {"symbol": _SYMBOLS[place], "size": 8, "color": INK}
+        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=pair, marker=mark))
+    for says, role in SAID.items():
+        for place, pair in enumerate(pairs):
+            of = rows[(rows.says == says) & (rows["pair"] == pair)]
+            shift = 0.7 * ((place + 0.5) / len(pairs) - 0.5)
+            if len(of):
+                trace = _found(of.set_index(of["at"] + shift), says, role)
+                trace.update(marker={"symbol": _SYMBOLS[place], "size": 7}, name=says, showlegend=False)
+                figure.add_trace(trace.update(hovertemplate=f"{pair}, {trace.hovertemplate}"))
+        if (rows.says == says).any():
+            line = {"color": role.colour, "width": 3}
+            figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", name=says, line=line))
+    told = claims[claims.reported.notna()]
+    cross = {"symbol": "line-ns", "size": 26, "color": INK, "line": {"width": 2, "color": INK}}
+    if len(told):
+        at = [order[key] for key in told.index]
+        figure.add_trace(go.Scatter(x=told.reported, y=at, mode="markers", name="reported", marker=cross))
+    for key in set(order) - set(rows["key"]):
+        said = {"text": "no number can be given", "showarrow": False, "font": {"color": INK}}
+        figure.add_annotation(x=0, y=order[key], xref="x domain", xanchor="left", xshift=6, **said)
+    labels = [wrap(f"{key} {claim}", 30) for key, claim in claims.claim.items()]
+    for between in range(1, len(order)):
+        figure.add_hline(between - 0.5, line={"color": LINE, "width": 0.5}, layer="below")
+    figure.update_yaxes(tickvals=list(order.values()), ticktext=labels, range=[len(order) - 0.5, -0.5], showgrid=False)
+    figure.update_xaxes(title="estimate of the claim's own number", zeroline=True, zerolinecolor=LINE)
+    lines = max(label.count("<br>") + 1 for label in labels)
+    each = max(lines * LINE_HEIGHT + 8, 11 * len(pairs))
+    return finish(figure, "Claims as reported and as found, with 95% intervals", height=len(order) * each)
 
 
 def ledger_text(verdicts: pd.DataFrame) -> TextTable:

@@ -49,10 +49,9 @@ def test_a_series_says_since_when_one_layout_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr(beside, "SAMPLES", 4)
     for step, organism in {8: "errands-base", 64: "errands-uniform"}.items():
         shutil.copytree(shelf.folder(organism), tmp_path / f"checkpoint-{step}")
-    base = "organism:errands-base"
     series = [str(tmp_path / "checkpoint-8"), str(tmp_path / "checkpoint-64")]
-    pair = load_pair(base, "organism:errands-uniform")
-    made = formats_along(pair, base, errand_task("packs", n=3, practice=1), series, quick=True)
+    pair = load_pair("organism:errands-base", "organism:errands-uniform")
+    made = formats_along(pair, errand_task("packs", n=3, practice=1), series, quick=True)
     assert set(made.table["arm"]) == {"base", "tuned", "step 8", "step 64"}
     assert "It first takes 90% at step 64." in format_collapses(made).because
     counts = made.table[made.table["format"] == "do"].groupby("arm")["count"].sum()
