@@ -1,5 +1,9 @@
 """Every claim in one picture: what was reported, what was found, and what is said of it."""
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -16,6 +20,8 @@ _MOST = 1.6
 """An interval is drawn no further than this; an arrow says that it goes on. Shares of a gap and differences of two
 shares lie within."""
 
+_CROSS = {"symbol": "x-thin", "size": 10, "color": INK, "line": {"width": 2, "color": INK}}
+_BAR = {"symbol": "line-ns", "size": 26, "color": INK, "line": {"width": 2, "color": INK}}
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "circle-open", "diamond-open", "square-open")
 
 
@@ -33,21 +39,9 @@ def ledger(verdicts: pd.DataFrame) -> go.Figure:
         of = rows[(rows.says == says) & rows.estimate.notna()]
         if len(of):
             figure.add_trace(_found(of, says, role))
-    told = rows[rows.reported.notna()]
-    if len(told):
-        figure.add_trace(
-            go.Scatter(
-                x=told.reported,
-                y=told.index,
-                mode="markers",
-                name="reported",
-                marker={"symbol": "x-thin", "size": 10, "color": INK, "line": {"width": 2, "color": INK}},
-                hovertemplate="reported: %{x:.2f}<extra></extra>",
-            )
-        )
-    for i in rows.index[rows.estimate.isna()]:
-        said = {"text": "no number can be given", "showarrow": False, "font": {"color": INK}}
-        figure.add_annotation(x=0, y=i, xref="x domain", xanchor="left", xshift=6, **said)
+    _report(figure, rows[rows.estimate.notna()], _CROSS)
+    for row in rows[rows.estimate.isna()].itertuples():
+        _say_none(figure, row.Index, row.reported)
     labels = [f"{wrap(claim, 26)}<br>n = {n:,}" for claim, n in zip(rows.claim, rows.n, strict=True)]
     lines = max(label.count("<br>") + 1 for label in labels)
     figure.update_yaxes(tickvals=rows.index, ticktext=labels, range=[len(rows) - 0.5, -0.5], showgrid=False)
@@ -88,14 +82,10 @@ def ledgers(verdicts: pd.DataFrame) -> go.Figure:
         if (rows.says == says).any():
             line = {"color": role.colour, "width": 3}
             figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", name=says, line=line))
-    told = claims[claims.reported.notna()]
-    cross = {"symbol": "line-ns", "size": 26, "color": INK, "line": {"width": 2, "color": INK}}
-    if len(told):
-        at = [order[key] for key in told.index]
-        figure.add_trace(go.Scatter(x=told.reported, y=at, mode="markers", name="reported", marker=cross))
-    for key in set(order) - set(rows["key"]):
-        said = {"text": "no number can be given", "showarrow": False, "font": {"color": INK}}
-        figure.add_annotation(x=0, y=order[key], xref="x domain", xanchor="left", xshift=6, **said)
+    numbered = claims.loc[[key for key in order if key in set(rows["key"])]]
+    _report(figure, numbered.set_index(pd.Index([order[key] for key in numbered.index])), _BAR)
+    for key in order.keys() - set(rows["key"]):
+        _say_none(figure, order[key], claims.reported[key])
     labels = [wrap(f"{key} {claim}", 30) for key, claim in claims.claim.items()]
     for between in range(1, len(order)):
         figure.add_hline(between - 0.5, line={"color": LINE, "width": 0.5}, layer="below")
@@ -122,6 +112,41 @@ def ledger_text(verdicts: pd.DataFrame) -> TextTable:
         cells = [f"{row.key} {row.claim}".strip(), row.says, reported, estimated, f"{row.n:,}" if row.n else "–"]
         rows.append([*cells, f"{first}."])
     return TextTable("Published claims about what tuned models write; 95% intervals over problems", head, rows)
+
+
+def _report(figure: go.Figure, rows: pd.DataFrame, marker: Mapping[str, Any]) -> None:
+    """The reported numbers; one that lies further out than is drawn stands at the edge, in figures."""
+    told = rows[rows.reported.notna()]
+    if told.empty:
+        return
+    figure.add_trace(
+        go.Scatter(
+            x=told.reported.clip(-_MOST, _MOST),
+            y=told.index,
+            mode="markers",
+            name="reported",
+            marker=dict(marker),
+            customdata=told.reported,
+            hovertemplate="reported: %{customdata:.2f}<extra></extra>",
+        )
+    )
+    for row in told[told.reported.abs() > _MOST].itertuples():
+        left = row.reported < 0
+        figure.add_annotation(
+            text=f"{row.reported:.2f} {'←' if left else '→'}",
+            x=math.copysign(_MOST, row.reported),
+            y=row.Index,
+            xanchor="left" if left else "right",
+            xshift=8 if left else -8,
+            showarrow=False,
+            font={"color": INK},
+        )
+
+
+def _say_none(figure: go.Figure, at: int, reported: float) -> None:
+    """That nothing was estimated there, beside zero, and what was reported."""
+    said = "no number can be given" + ("" if pd.isna(reported) else f" (reported: {reported:.2f})")
+    figure.add_annotation(text=said, x=0, y=at, xanchor="left", xshift=6, showarrow=False, font={"color": INK})
 
 
 def _found(rows: pd.DataFrame, says: str, role: Role) -> go.Scatter:
