@@ -16,9 +16,9 @@ SAID = {
     "undecided": CONTROL,
 }
 """How a verdict is drawn: not in the colours of base and tuned, which it is not about."""
-_MOST = 1.6
-"""An interval is drawn no further than this; an arrow says that it goes on. Shares of a gap and differences of two
-shares lie within."""
+_MOST = 2.0
+"""Nothing is drawn further out; an arrow says that an interval goes on. Shares of a gap and differences of two lie
+within."""
 
 _CROSS = {"symbol": "x-thin", "size": 10, "color": INK, "line": {"width": 2, "color": INK}}
 _BAR = {"symbol": "line-ns", "size": 26, "color": INK, "line": {"width": 2, "color": INK}}
@@ -37,8 +37,7 @@ def ledger(verdicts: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     for says, role in SAID.items():
         of = rows[(rows.says == says) & rows.estimate.notna()]
-        if len(of):
-            figure.add_trace(_found(of, says, role))
+        _find(figure, of, says, role)
     _report(figure, rows[rows.estimate.notna()], _CROSS)
     for row in rows[rows.estimate.isna()].itertuples():
         _say_none(figure, row.Index, row.reported)
@@ -75,10 +74,7 @@ def ledgers(verdicts: pd.DataFrame) -> go.Figure:
         for place, pair in enumerate(pairs):
             of = rows[(rows.says == says) & (rows["pair"] == pair)]
             shift = 0.7 * ((place + 0.5) / len(pairs) - 0.5)
-            if len(of):
-                trace = _found(of.set_index(of["at"] + shift), says, role)
-                trace.update(marker={"symbol": _SYMBOLS[place], "size": 7}, name=says, showlegend=False)
-                figure.add_trace(trace.update(hovertemplate=f"{pair}, {trace.hovertemplate}"))
+            _find(figure, of.set_index(of["at"] + shift), says, role, pair=pair, symbol=_SYMBOLS[place])
         if (rows.says == says).any():
             line = {"color": role.colour, "width": 3}
             figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", name=says, line=line))
@@ -149,16 +145,36 @@ def _say_none(figure: go.Figure, at: int, reported: float) -> None:
     figure.add_annotation(text=said, x=0, y=at, xanchor="left", xshift=6, showarrow=False, font={"color": INK})
 
 
-def _found(rows: pd.DataFrame, says: str, role: Role) -> go.Scatter:
-    """Estimates of one verdict; an end beyond what is drawn is cut there, and told in full when pointed at."""
-    ends = rows.low.clip(lower=-_MOST), rows.high.clip(upper=_MOST)
-    return go.Scatter(
-        x=rows.estimate,
-        y=rows.index,
-        mode="markers",
-        name=says,
-        marker={"symbol": role.symbol, "size": 9, "color": role.colour},
-        error_x=interval(rows.estimate, *ends, role),
-        customdata=rows[["low", "high"]],
-        hovertemplate=says + ": %{x:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f})<extra></extra>",
+def _find(
+    figure: go.Figure, rows: pd.DataFrame, says: str, role: Role, *, pair: str = "", symbol: str | None = None
+) -> None:
+    """Estimates of one verdict; what lies beyond what is drawn is cut there, and told in full when pointed at.
+
+    Under a `symbol` of a `pair` the mark says the pair, and its name does not stand in the legend.
+    """
+    if rows.empty:
+        return
+    drawn = rows[["estimate", "low", "high"]].clip(-_MOST, _MOST)
+    figure.add_trace(
+        go.Scatter(
+            x=drawn.estimate,
+            y=rows.index,
+            mode="markers",
+            name=says,
+            showlegend=symbol is None,
+            marker={"symbol": symbol or role.symbol, "size": 7 if symbol else 9, "color": role.colour},
+            error_x=interval(drawn.estimate, drawn.low, drawn.high, role),
+            customdata=rows[["estimate", "low", "high"]],
+            hovertemplate=(f"{pair}, " if pair else "")
+            + f"{says}: "
+            + "%{customdata[0]:.2f} (%{customdata[1]:.2f} to %{customdata[2]:.2f})<extra></extra>",
+        )
     )
+    for end, edge, arrow in (("low", -_MOST, "triangle-left"), ("high", _MOST, "triangle-right")):
+        cut = rows.index[(rows[end] - edge) * edge > 0]
+        if len(cut):
+            marker = {"symbol": arrow, "size": 8, "color": role.colour}
+            trace = go.Scatter(
+                x=[edge] * len(cut), y=cut, mode="markers", marker=marker, name="goes on", hoverinfo="skip"
+            )
+            figure.add_trace(trace.update(showlegend=False))
