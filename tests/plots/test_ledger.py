@@ -33,15 +33,15 @@ def test_pairs_stand_side_by_side_in_the_row_of_their_claim(traces) -> None:
     other = table.assign(estimate=[-0.5, None, 5.0], low=[-0.6, None, 4.0], high=[-0.4, None, 6.0], says="contradicted")
     figure = ledgers(pd.concat([table.assign(pair="one"), other.assign(pair="two")]))
     marks = {
-        (trace["marker"]["symbol"], trace["name"]): trace
+        (trace["marker"]["symbol"], trace["name"]): {name: list(trace[name]) for name in ("x", "y", "customdata")}
         for trace in traces(figure)
-        if trace["mode"] == "markers" and list(trace["x"]) != [None]
+        if "customdata" in trace
     }
     assert marks["circle", "contradicted"]["x"] == [0.5] and -0.5 < marks["circle", "contradicted"]["y"][0] < 0
     both = marks["diamond", "contradicted"]
     assert both["x"] == [-0.5, 2.0] and 0 < both["y"][0] < 0.5 and 2 < both["y"][1] < 2.5
     assert [note.text for note in figure.layout.annotations] == ["no number can be given"]
-    assert both["customdata"][1] == [5.0, 4.0, 6.0], "cut where it is drawn, not where it is told"
+    assert list(both["customdata"][1]) == [5.0, 4.0, 6.0], "cut where it is drawn, not where it is told"
 
 
 def test_a_verdict_draws_itself_and_is_a_row() -> None:
