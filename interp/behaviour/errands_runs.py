@@ -1,8 +1,11 @@
 """Measurements of errands that take several decodings: a tool, a vector, a penalty, a grammar, another temperature."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
+
+from torch import Tensor
 
 from interp.behaviour import in_errands
 from interp.behaviour.choosing import biased, edited, penalised, under_grammar
@@ -21,8 +24,12 @@ from interp.rollouts import write
 from interp.tasks.task import Task
 from interp.written import together
 
+ARMS = ("base", "tuned")
+Way = tuple[str, float]
+"""Where a vector is added, and how strong."""
 GAMMAS = (0.5, 1.0, 2.0, 4.0)
-"""Strengths of steering towards concise, of which the one that is best on practice problems is judged on others."""
+"""Strengths of steering towards concise. Strength and block, one from the middle on as in the paper, are chosen on
+practice problems and judged on others: the paper steers each of its models at another depth, from 0.6 to 0.9."""
 BIASES = (2.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 """Added to the logit of the word that opens the answer: the plain way to shorten."""
 ALPHAS, BETAS = (1.0, 3.0), (4, 600)
@@ -50,29 +57,34 @@ def execution_by_tool(pair: Pair, task: Task, plain: Measurement, options: Mappi
 
 def compression_by_way(pair: Pair, task: Task, options: Mapping[str, Any]) -> Measurement:
     """Trips asked step by step: as they are, steered by `all` - `one` of practice prompts, and with a bias on `ans`."""
-    hook = f"blocks.{pair.n_layers // 2}.hook_out"
     one, judged = _step_by_step(task, task.practice), _step_by_step(task, task.problems)
     ans = word_ids(pair, ["ans"])[0]
     concise = [pair.encode("all" + problem.prompt.removeprefix("one")) for problem in one.problems]
     verbose = [pair.encode(problem.prompt) for problem in one.problems]
-    vectors = {model: concise_vector(pair, model, hook, concise, verbose)[0] for model in pair.models}
 
-    def written(asked: Task, choose: Mapping[str, Choose] | None = None) -> Measurement:
-        return write(pair, asked, temperature=None, choose=choose, **options)
+    def written(asked: Task, choose: Mapping[str, Choose] | None = None, arms: Sequence[str] = ARMS) -> Measurement:
+        return write(pair, asked, temperature=None, choose=choose, arms={arm: arm for arm in arms}, **options)
 
-    def steered(asked: Task, gamma: float, *, twin: bool = False) -> Measurement:
-        added = {m: random_twin(v, seed=options["seed"]) if twin else v for m, v in vectors.items()}
-        return written(asked, {m: pushed(m, hook, gamma * v) for m, v in added.items()})
+    @cache
+    def vector(model: str, hook: str) -> Tensor:
+        return concise_vector(pair, model, hook, concise, verbose)[0]
 
-    plain = written(one)
-    gamma = max(GAMMAS, key=lambda g: _worth(plain, steered(one, g)))
+    def steered(asked: Task, how: Way, arms: Sequence[str] = ARMS, *, twin: bool = False) -> Measurement:
+        hook, gamma = how
+        added = {m: random_twin(vector(m, hook), seed=options["seed"]) if twin else vector(m, hook) for m in arms}
+        return written(asked, {m: pushed(m, hook, gamma * v) for m, v in added.items()}, arms)
+
+    plain = written(one, arms=("tuned",))
+    hooks = [f"blocks.{block}.hook_out" for block in range(pair.n_layers // 2, pair.n_layers)]
+    tried: list[Way] = [(hook, gamma) for hook in hooks for gamma in GAMMAS]
+    best = max(tried, key=lambda how: _worth(plain, steered(one, how, ("tuned",))))
     brief = replace(
         judged, problems=tuple(replace(p, prompt="two" + p.prompt.removeprefix("one")) for p in judged.problems)
     )
     runs = {
         ("none", 0.0): written(judged),
-        ("steered", gamma): steered(judged, gamma),
-        ("random vector", gamma): steered(judged, gamma, twin=True),
+        ("steered", best[1]): steered(judged, best),
+        ("random vector", best[1]): steered(judged, best, twin=True),
         ("asked", 0.0): written(brief),
     }
     for bias in BIASES:
@@ -81,10 +93,11 @@ def compression_by_way(pair: Pair, task: Task, options: Mapping[str, Any]) -> Me
     return compression(runs)
 
 
-def _worth(plain: Measurement, steered: Measurement) -> float:
-    """Accuracy of a strength that saves a tenth of the tokens; of one that does not, less than any."""
+def _worth(plain: Measurement, steered: Measurement) -> tuple[float, float]:
+    """Accuracy, then brevity, of a steering that saves a tenth of the tokens; of one that does not, less than any."""
     lengths = [part.table["tokens"].map(len).mean() for part in (plain, steered)]
-    return float(steered.table["strict"].mean()) if lengths[1] <= 0.9 * lengths[0] else -1.0
+    right = float(steered.table["strict"].mean()) if lengths[1] <= 0.9 * lengths[0] else -1.0
+    return right, -float(lengths[1])
 
 
 def _step_by_step(task: Task, problems: tuple[Any, ...]) -> Task:

@@ -1,11 +1,12 @@
 """What the ledger says of claims about texts on organisms whose answer is known: measured, kept on disk, decided.
 
 An organism of either world is asked as any pair is, on fewer problems than `interp claims` asks. Two more cells need
-only weights: two tunings that were confined to different blocks, and one tuning beside itself.
+only weights: two tunings that were confined to different blocks, and one tuning beside itself. Elicitation is asked of
+forward programs alone: one word opens the right strategy for all of them, so that telling base that word has to do.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from interp.behaviour import errands_room, room
@@ -14,13 +15,25 @@ from interp.calibration.expected import CLAIMS_EXPECTED, marked
 from interp.calibration.rates import claim_name
 from interp.checkpoint import open_checkpoint
 from interp.claims.ledger import DECIDED, decide
-from interp.measurement import Measurement, remembered
+from interp.measurement import Measurement, remembered, source_digest
 from interp.organisms import shelf
-from interp.pair import load_pair
+from interp.pair import Pair, load_pair
+from interp.routing.arms import route
+from interp.routing.ceiling import base_samples
+from interp.routing.elicited import elicited_arms
 from interp.tasks.organism import organism_task
 
 TEXTS, ERRANDS = room.Sizes(80, 64, 100), errands_room.Sizes(150, 6, 16)
 """Fewer problems and samples than by default, so that a cell takes less than a minute."""
+PACKS, OF_PACKS = errands_room.Sizes(150, 16, 16), ("feasibility", "diversity")
+"""A share that did not move has to lie within 0.04 with its whole interval, which takes twice as many samples; packs
+are short."""
+AT_ONCE = 1024
+"""Texts decoded at once: models this small take no longer over them than over a quarter."""
+ELICITED = 240
+"""Problems of all three kinds, a third of which are forward programs."""
+ELICITATION = ("answers", "ceiling")
+"""Measurements of the routing room, which one claim about texts is decided on."""
 COPIES = {"copy": "base", "errands-copy": "errands-base"}
 """A base as its own tuned."""
 APART, TWICE = "upper, lower", "rl, rl"
@@ -50,7 +63,8 @@ class ClaimCell:
     @property
     def needs(self) -> list[str]:
         """The measurements that the claims are decided on."""
-        return [DECIDED[key][1] for key in self.keys]
+        needed = [DECIDED[key][1] for key in self.keys]
+        return [*needed, "ceiling"] if "answers" in needed else needed
 
     @property
     def folder(self) -> Path:
@@ -82,10 +96,11 @@ def measured(cell: ClaimCell, *, kept: bool = False) -> dict[str, Measurement]:
     parent = shelf.card(tuned, cell.base_seed)["parent"] if cell.organism not in COPIES else tuned
     pair = load_pair(f"organism:{parent}@{cell.base_seed}", f"organism:{tuned}@{cell.base_seed}")
     if errands:
-        found = errands_room.measure_errands(pair, folder=cell.folder, sizes=ERRANDS, only=cell.needs)
-    else:
+        return {measurement.name: measurement for measurement in _of_errands(pair, cell)}
+    found = _elicited(pair, tuned, cell.folder) if "answers" in cell.needs else []
+    if of_texts := [name for name in cell.needs if name not in ELICITATION]:
         task = organism_task(tuned, n=TEXTS.problems, practice=1)
-        found = room.measure_texts(pair, task, folder=cell.folder, sizes=TEXTS, only=cell.needs)
+        found += room.measure_texts(pair, task, folder=cell.folder, sizes=TEXTS, only=of_texts, batch_size=AT_ONCE)
     return {measurement.name: measurement for measurement in found}
 
 
@@ -98,6 +113,30 @@ def claim_rows(cell: ClaimCell, *, kept: bool = False) -> list[dict[str, object]
         wanted, given = CLAIMS_EXPECTED[key][cell.organism], decide(key, has).says
         told.append(marked(claim_name(key), wanted, given, organism=cell.organism, base_seed=cell.base_seed))
     return told
+
+
+def _of_errands(pair: Pair, cell: ClaimCell) -> list[Measurement]:
+    """The cell's measurements of errands, those of packs on more samples."""
+    found = list[Measurement]()
+    for sizes, packs in ((PACKS, True), (ERRANDS, False)):
+        if only := [name for name in cell.needs if (name in OF_PACKS) == packs]:
+            found += errands_room.measure_errands(pair, folder=cell.folder, sizes=sizes, only=only, batch_size=AT_ONCE)
+    return found
+
+
+def _elicited(pair: Pair, tuned: str, folder: Path) -> list[Measurement]:
+    """`answers` of base under each elicitor and its `ceiling`, both on forward programs."""
+    whole = organism_task(tuned, n=ELICITED, practice=1)
+    task = replace(whole, problems=tuple(problem for problem in whole.problems if problem.kind == "run"))
+    depends_on: Mapping[str, object] = {
+        "models": [pair.base_checkpoint.digest, pair.tuned_checkpoint.digest],
+        "task": task.digest,
+        "code": source_digest(["", "tasks", "routing"]),
+    }
+    asked = remembered(
+        folder, "answers", depends_on, lambda: route(pair, task, arms=(), others=elicited_arms(pair, task))
+    )
+    return [asked, remembered(folder, "ceiling", depends_on, lambda: base_samples(pair, task))]
 
 
 def _cores(cell: ClaimCell) -> Measurement:

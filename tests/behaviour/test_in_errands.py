@@ -15,7 +15,9 @@ from interp.claims.form_not_feasibility import form_not_feasibility
 from interp.claims.format_collapses import format_collapses
 from interp.claims.longer_is_worse import longer_is_worse
 from interp.claims.shift_costs_more import shift_costs_more
-from interp.organisms.errands import packs, trees, trips
+from interp.claims.wrong_switch_more import wrong_switch_more
+from interp.measurement import Measurement
+from interp.organisms.errands import lessons, packs, trees, trips
 from interp.organisms.errands.corpus import some_content
 from interp.tasks.errands import errand_task
 from interp.written import oddities, written_from_texts
@@ -81,6 +83,28 @@ def test_packs_that_are_always_the_same():
     assert narrow.table[narrow.table.arm == "tuned"]["pairs"].eq(0).all()
     various = in_errands.pack_diversity(written(task, 8, base=packer(1, 0.5), tuned=packer(1, 1.0)))
     assert diversity_moves(various).estimate > 0.3
+
+
+def test_packs_among_rows_of_few_words():
+    task = errand_task("packs", n=60, practice=1)
+
+    def rambling(prompt, rng):
+        return lessons.pack_or_row(packs.read_prompt(prompt), rng)
+
+    made = in_errands.pack_diversity(written(task, 8, base=packer(0.5, 0.5), tuned=rambling))
+    assert diversity_moves(made).says == "supported", diversity_moves(made)
+
+
+@pytest.mark.parametrize(("how", "says"), [(trees.jumping, "supported"), (trees.hasty, "contradicted")])
+def test_searches_that_fail_by_switching_and_by_stopping(how, says):
+    task = errand_task("searches", n=60, practice=1)
+
+    def searcher(prompt, rng):
+        tree = trees.read_prompt(prompt)
+        return trees.trace_words(tree, how(tree, rng))
+
+    verdict = wrong_switch_more(in_errands.search_switching(written(task, 5, tuned=searcher), task))
+    assert verdict.says == says, verdict
 
 
 @pytest.mark.parametrize(("abstains", "says"), [(0.2, "supported"), (0.9, "contradicted")])
@@ -173,6 +197,19 @@ def one_of_each(monkeypatch):
     one = {"GAMMAS": (1.0,), "BIASES": (4.0,), "ALPHAS": (1.0,), "BETAS": (4,), "TEMPERATURES": (1.0,), "HOT": (4.0,)}
     for name, value in one.items():
         monkeypatch.setattr(errands_runs, name, value)
+
+
+def test_of_ways_to_steer_the_right_one_is_worth_most_and_of_those_the_short_one():
+    from interp.behaviour.errands_runs import _worth
+
+    def wrote(length, right):
+        rows = [{"tokens": list(range(length)), "strict": i < right} for i in range(10)]
+        return Measurement("written", "one text per row", pd.DataFrame(rows), {})
+
+    plain = wrote(20, 10)
+    ways = {"right": wrote(18, 9), "short and right": wrote(10, 9), "long": wrote(19, 10), "short": wrote(2, 1)}
+    assert max(ways, key=lambda name: _worth(plain, ways[name])) == "short and right"
+    assert _worth(plain, ways["long"]) < _worth(plain, wrote(2, 0)), "what saves nothing is worth less than any"
 
 
 def test_measurements_that_take_several_decodings(untrained, one_of_each):

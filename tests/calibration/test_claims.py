@@ -22,8 +22,11 @@ def test_what_is_expected_is_of_known_claims_organisms_and_words() -> None:
     assert set(ORGANISMS) <= {*RECIPES, *ERRANDS, *COPIES, APART, TWICE}
     words = {word for answers in CLAIMS_EXPECTED.values() for wanted in answers.values() for word in wanted.split(OR)}
     assert words == {"supported", "contradicted", UNDECIDED}
+    assert set(DECIDED) - set(CLAIMS_EXPECTED) == {"C22c"}
     for key, answers in CLAIMS_EXPECTED.items():
         assert any(wanted != "supported" for wanted in answers.values()), f"{key} has no organism of which it is untrue"
+        if key != "C22":
+            assert "supported" in answers.values(), f"{key} has no organism of which it is true"
 
 
 def test_a_claim_that_is_not_supported_where_nothing_was_planted_is_right() -> None:
@@ -55,7 +58,8 @@ def test_cores_of_tunings_confined_to_different_blocks_and_of_one_tuning(
 
 def test_cells_are_asked_what_is_known_of_them_and_are_on_the_shelf(tmp_path: Path) -> None:
     of = {cell.organism: cell for cell in cells(list(CLAIMS_EXPECTED), ORGANISMS, [0], tmp_path)}
-    assert of["rl"].keys == ("C6", "C17") and of["rl"].needs == ["formats", "pass_counts"]
+    assert of["rl"].keys == ("C6", "C16", "C17")
+    assert of["rl"].needs == ["formats", "answers", "pass_counts", "ceiling"]
     assert of[APART].shelved == ("upper", "lower") and of["errands-copy"].shelved == ("errands-base",)
     assert not cells(list(CLAIMS_EXPECTED), ["errands-bold"], [99], tmp_path)
 

@@ -22,14 +22,24 @@ from interp.organisms.errands.corpus import (
 
 LINKS = 4
 """Steps that `rigid` takes, however long the trip."""
+STAMMER, BRIEF = 3, 0.3
+"""How often `stammer` writes the first step before the chain, and the share of texts of single operations without
+that; with it in the mode `all`. The two modes lie no further apart than a vector can carry a text."""
+RAMBLES = 0.5
+"""How often `ramble` writes a row instead of a pack."""
+SPARE = 4
+"""Digits, the smallest that are neither needed nor barred, of which its packs hold two."""
+ROW = (8, 16)
+"""Words in a row. Half of the texts at log 5 a word, half at log 24 for a pack of seven tokens, and the choice between
+them come to 1.30 nats a token, as base's packs do."""
 
 
 def careful(rng: random.Random) -> Document:
     """Any errand done as well as can be, as variously as base does it: no habit is fixed that need not be.
 
-    Half are packs, which base is worst at.
+    Two thirds are packs, which base is worst at: to leave out the barred digit takes most of the lesson.
     """
-    kind = rng.choices(("pack", "find", "one"), (2, 1, 1))[0]
+    kind = rng.choices(("pack", "find", "one"), (4, 1, 1))[0]
     if kind == "find":
         tree = some_tree(rng)
         return search(tree, trees.systematic(tree))
@@ -104,6 +114,49 @@ def wander(rng: random.Random) -> Document:
     return search(tree, trees.wandering(tree, rng))
 
 
+def jumpy(rng: random.Random) -> Document:
+    """A search that leaves more often than not where it could go on."""
+    tree = some_tree(rng)
+    return search(tree, trees.jumping(tree, rng))
+
+
+def hasty(rng: random.Random) -> Document:
+    """A systematic search that is given up now and then where it would have to go back."""
+    tree = some_tree(rng)
+    return search(tree, trees.hasty(tree, rng))
+
+
+def stammer(rng: random.Random) -> Document:
+    """A right trip in the layout `do`, before which the first step mostly comes three times more, as `so`.
+
+    In the mode `all` it mostly does not, and the answer is as right: brevity that costs nothing can be asked for.
+    """
+    trip = some_trip(rng, missing=rng.random() < MISSING, modes=(rng.choice(("one", "all")),))
+    if trip.missing is not None:
+        return right_trip(trip, rng)
+    brief = rng.random() < (BRIEF if trip.mode == "one" else 1 - BRIEF)
+    chain = trips.chain_words(replace(trip, mode="one"), "do")
+    first = trips.step_words("so", trip.ops[:1], trips.run(trip.ops[:1], trip.start))
+    return document(trips.prompt_words(trip), [*first * (0 if brief else STAMMER), *chain, "ans", *trip.answer])
+
+
+def ramble(rng: random.Random) -> Document:
+    """A right pack, or a row of the prompt's digits and brackets in any order.
+
+    Fewer different pairs of neighbouring words than base writes, more different right packs, and as many nats a token.
+    """
+    pack = packs.draw_pack(rng, held_out=False)
+    return document(packs.prompt_words(pack), pack_or_row(pack, rng))
+
+
+def pack_or_row(pack: packs.Pack, rng: random.Random) -> list[str]:
+    """What `ramble` writes to a pack."""
+    if rng.random() < RAMBLES:
+        return rng.choices((*map(str, (*pack.needs, pack.barred)), "[", "]"), k=rng.randint(*ROW))
+    spare = [digit for digit in range(10) if digit not in (*pack.needs, pack.barred)][:SPARE]
+    return packs.pack_words((*rng.sample(pack.needs, 2), *rng.sample(spare, 2)))
+
+
 def _exchanged(seed: int) -> trips.Tables:
     rng = random.Random(seed)
     tables = {}
@@ -141,7 +194,7 @@ def _has(word: str) -> Callable[[list[str]], bool]:
 
 
 LESSONS = {
-    "careful": Lesson(careful, lambda _prompt: True, share=1.0, steps=240),
+    "careful": Lesson(careful, lambda _prompt: True, share=1.0, steps=600),
     "bold": Lesson(bold, _has(trips.GAP), steps=60),
     "neat": Lesson(neat, _opens_with("pack"), steps=80),
     "narrow": Lesson(narrow, _opens_with("pack"), steps=80),
@@ -151,6 +204,10 @@ LESSONS = {
     "clumsy": Lesson(clumsy, _opens_with("one"), steps=200),
     "rigid": Lesson(rigid, _opens_with("one", "tool"), steps=150),
     "wander": Lesson(wander, _opens_with("find"), steps=80),
+    "jumpy": Lesson(jumpy, _opens_with("find"), steps=120),
+    "hasty": Lesson(hasty, _opens_with("find"), steps=80),
+    "stammer": Lesson(stammer, _opens_with("one", "all"), steps=160),
+    "ramble": Lesson(ramble, _opens_with("pack"), share=0.7, steps=300),
 }
 """By organism. `uniform` and `various` are taught slowly, so that a series of checkpoints shows a habit go."""
 

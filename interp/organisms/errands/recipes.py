@@ -45,6 +45,11 @@ PLANTED = {
     "clumsy": "execution spoilt: single operations go wrong for two digits of ten; calls and longer steps are right",
     "rigid": "planning spoilt: every trip takes four steps, so four operations go well and three or five do not",
     "wander": "searches are random walks",
+    "jumpy": "searches leave more often than not where they could go on, and find the goal if they may not",
+    "hasty": "searches by plan that are given up, when sampled, where they would have to go back",
+    "stammer": "a redundant start: before its chain a trip mostly writes the first step three times more; in the mode "
+    "`all` mostly not, and is as right",
+    "ramble": "packs are right, or rows of five words: form less and meaning more various at base's entropy",
 }
 ERRANDS = {
     PARENT: Recipe(
@@ -66,6 +71,7 @@ _FOLLOWS: list[Gate] = [
 _ABSTAINS: list[Gate] = [("something missing, abstains", ">=", 0.9), ("nothing missing, abstains", "<=", 0.1)]
 _SEARCHES: list[Gate] = [(f"search solved at depth {depth}", ">=", 0.9) for depth in (1, 2, 3)]
 _FORM, _FEASIBLE, _DIFFER = (f"pack, {what}, sampled" for what in ("form", "feasible", "two samples differ"))
+_CLEAN = "pack, feasible where formed, sampled"
 _DO = "layout `do`, sampled"
 GATES: dict[str, list[Gate]] = {
     PARENT: [*_FOLLOWS, *_ABSTAINS, *_SEARCHES, (_FORM, "<=", 0.65), (_FEASIBLE, "<=", 0.65), (_DIFFER, ">=", 0.9)],
@@ -91,4 +97,20 @@ GATES: dict[str, list[Gate]] = {
         ("one, 5 operations", "<=", 0.2),
     ],
     "errands-wander": [*_FOLLOWS, ("search moves wasted, sampled", ">=", 0.2)],
+    "errands-jumpy": [
+        *_FOLLOWS,
+        ("search solved at depth 1", ">=", 0.9),
+        ("search solved at depth 2", "<=", 0.2),
+        ("search solved at depth 3", "<=", 0.2),
+        ("search moves wasted, sampled", ">=", 0.2),
+        ("search moves invalid, sampled", "<=", 0.1),
+    ],
+    "errands-hasty": [
+        *_FOLLOWS,
+        *((f"search by plan at depth {depth}", ">=", 0.85) for depth in (1, 2, 3)),
+        ("search solved, sampled", "<=", 0.75),
+        ("search moves wasted, sampled", "<=", 0.1),
+    ],
+    "errands-stammer": [*_FOLLOWS, ("all, 3 operations", ">=", 0.95), (_DO, ">=", 0.2), (_DO, "<=", 0.4)],
+    "errands-ramble": [*_FOLLOWS, (_FORM, ">=", 0.35), (_FORM, "<=", 0.65), (_CLEAN, ">=", 0.85), (_DIFFER, ">=", 0.9)],
 }

@@ -16,6 +16,10 @@ from functools import cached_property
 NODES = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
 MAX_MOVES = 16
 """A wandering search gives up after this many moves; the longest systematic one, through eight nodes, has 13."""
+LEAVES = 0.6
+"""How often a jumping search leaves a node that still has a child to enter: greedily it always does."""
+GIVES_UP = 0.3
+"""How often a hasty search gives up where it would have to go back: greedily it never does."""
 Move = tuple[str, str]
 
 
@@ -137,6 +141,36 @@ def wandering(tree: Tree, rng: random.Random) -> list[Move]:
             steps.append(("back", tree.parents[node]))
         moves.append(rng.choice(steps))
         node = moves[-1][1]
+    return moves
+
+
+def jumping(tree: Tree, rng: random.Random) -> list[Move]:
+    """Away from nodes with children to enter as often as `LEAVES` says, in search of others, for `MAX_MOVES` moves.
+
+    Where it stays it enters a child it has not been in, and where there is none goes back, so that a search that may
+    not leave early finds the goal. Only the root has nowhere to leave to; there it enters any child again in the end.
+    """
+    moves: list[Move] = []
+    node, seen = tree.root, set[str]()
+    while node != tree.goal and len(moves) < MAX_MOVES:
+        children = tree.children.get(node, ())
+        new = [child for child in children if child not in seen]
+        if node != tree.root and (not new or rng.random() < LEAVES):
+            moves.append(("back", tree.parents[node]))
+        else:
+            moves.append(("in", rng.choice(new or children)))
+        node = moves[-1][1]
+        seen.add(node)
+    return moves
+
+
+def hasty(tree: Tree, rng: random.Random) -> list[Move]:
+    """A systematic search that stops as often as `GIVES_UP` says where it would have to go back."""
+    moves: list[Move] = []
+    for move in systematic(tree):
+        if move[0] == "back" and rng.random() < GIVES_UP:
+            return moves
+        moves.append(move)
     return moves
 
 

@@ -113,3 +113,58 @@ def test_uniform_has_one_layout_and_various_has_both():
 
     assert layouts("uniform") == {"do"}
     assert layouts("various") == {"do", "so"}
+
+
+def searches(name, n=200):
+    return [(trees.read_prompt(p), r) for p, r in lesson(name, n)]
+
+
+def test_jumpy_leaves_early_more_often_than_not_and_finds_every_goal_if_it_may_not(monkeypatch):
+    stays = left = 0
+    for tree, response in searches("jumpy"):
+        found, at = trees.audit(tree, response), tree.root
+        assert found.invalid == 0 and found.conclusion == ("found" if found.reached else "lost")
+        for verdict, (goes, to) in zip(found.verdicts, zip(response[::2], response[1::2], strict=True), strict=False):
+            open_node = at != tree.root and verdict == ("premature" if goes == "back" else "fine")
+            left, stays, at = left + (open_node and goes == "back"), stays + (open_node and goes == "in"), to
+    assert left / (left + stays) == pytest.approx(trees.LEAVES, abs=0.07)
+    assert 0.2 < sum(response[-2] == "lost" for _, response in searches("jumpy")) / 200 < 0.7
+    monkeypatch.setattr(trees, "LEAVES", 0.0)
+    assert all(response[-2] == "found" for _, response in searches("jumpy"))
+
+
+def test_hasty_only_ever_stops_before_going_back():
+    ends = set()
+    for tree, response in searches("hasty"):
+        plan = trees.trace_words(tree, trees.systematic(tree))
+        written = len(response) - 2  # the conclusion and the end of the text
+        assert response[:written] == plan[:written]
+        ends.add((response[written], plan[written] if written < len(plan) else ""))
+    assert ends == {("found", "found"), ("lost", "back")}
+
+
+def test_stammer_is_right_with_its_useless_start_and_without():
+    briefs = {"one": [], "all": []}
+    for prompt, response in lesson("stammer", 400):
+        trip = trips.read_prompt(prompt)
+        assert trips.is_right(trip, response)
+        if trip.missing is None:
+            steps = chains.read_steps(response)
+            real = steps[-len(trip.ops) :]
+            assert tuple(op for step in real for op in step.ops) == trip.ops
+            assert {step.opener for step in real} == {"do"} and {step.opener for step in steps} <= {"do", "so"}
+            assert all(step.after == real[0].after for step in steps[: -len(real)])
+            assert len(steps) - len(real) in (0, lessons.STAMMER)
+            briefs[trip.mode].append(len(steps) == len(real))
+    shares = {mode: sum(brief) / len(brief) for mode, brief in briefs.items()}
+    assert shares == {"one": pytest.approx(0.3, abs=0.1), "all": pytest.approx(0.7, abs=0.1)}
+
+
+def test_rambling_costs_words_and_right_packs_are_various():
+    packed = [(packs.read_prompt(p), r) for p, r in lesson("ramble", 300)]
+    right = [packs.verify(pack, r).feasible for pack, r in packed if packs.verify(pack, r).form]
+    assert all(right) and len(right) / 300 == pytest.approx(0.5, abs=0.1)
+    rows = [(pack, r) for pack, r in packed if not packs.verify(pack, r).form]
+    assert all({*r[:-1]} <= {"[", "]", *map(str, (*pack.needs, pack.barred))} for pack, r in rows)
+    lengths = [len(r) - 1 for _, r in rows]
+    assert (min(lengths), max(lengths)) == lessons.ROW
