@@ -19,7 +19,7 @@ from page import write_block
 
 from interp.intervals import wilson
 from interp.layers.activations import activation_change
-from interp.layers.nulls import gaussian_change, rounded
+from interp.layers.nulls import Change, gaussian_change, rounded
 from interp.organisms import shelf
 from interp.organisms.corpus import three_strategies
 from interp.pair import Pair, load_pair
@@ -54,7 +54,7 @@ def noise(base: str, seeds: Sequence[int]) -> Iterator[Outside]:
     """Pairs of a base and itself with noise of 1% of every matrix's norm."""
     pair = load_pair(base, base)
     state = {t.data_ptr(): t for t in pair.tuned.state_dict().values() if t.dim() > 1}
-    changes = [(tensor, SIZE * tensor.norm().item()) for tensor in state.values()]
+    changes = [Change(tensor, SIZE * tensor.norm().item()) for tensor in state.values()]
     for seed in seeds:
         with gaussian_change(changes, seed=10_000 + seed):
             yield outside(pair, seed)
@@ -117,7 +117,8 @@ def main() -> None:
             "|---|---|---|",
             *(f"| {kind} | {' | '.join(shares(found))} |" for kind, found in kinds.items()),
             "",
-            "The band is that of Gaussian noise. `null` is base trained further on its own data: nothing new, but a "
+            "The band is that of Gaussian noise; where only the format differs, it is what rounding does to every "
+            "weight, which is the whole difference. `null` is base trained further on its own data: nothing new, but a "
             "change made by gradients, which moves activations more than noise of its size, and the band says so. "
             "Only another tuning of the same base tells what such a change does by itself (`activation_nulls`).",
         ]

@@ -26,7 +26,7 @@ from interp.pair import load_pair
 from interp.rollouts import readings, rollouts
 from interp.tasks.organism import organism_task
 
-N_PROBLEMS, N_READ, DRAWS = 60, 30, 19
+N_PROBLEMS, N_READ, DRAWS = 60, 30, 99
 
 ORGANISMS = ("upper", "lower", "newskill", "null", "noise", "rl", "sft")
 
@@ -81,10 +81,10 @@ def main() -> None:
             f"Every organism on the shelf, {N_PROBLEMS} held-out problems and 64 facts each, {DRAWS} random changes as "
             f"the activations' null; {time.process_time() - started:.0f} s of one core. Weights: each third's share of "
             "the squared change, lower to upper. Blocks: thirds with a block that, on base's own input, changed its "
-            "output beyond the null's 95% limit, each for itself: of 6 blocks one does in about a quarter of pairs in "
-            "which nothing happened. Effect: the third that alone brings the change in answers, or in facts "
-            "(`claims.locus`); U is the share of the change in answers that the upper third brings. Verdicts: "
-            "`upper_third_carries_change` and `upper_layers_carry_behaviour`.",
+            "output beyond the null's limit over the whole depth, which one pair in a hundred leaves by chance. "
+            "Effect: the third that alone brings the change in answers, or in facts (`claims.locus`); U is the share "
+            "of the change in answers that the upper third brings. Verdicts: `upper_third_carries_change` and "
+            "`upper_layers_carry_behaviour`.",
             "",
             "| organism | weights | blocks | effect on answers | U(upper third) | effect on facts | upper third | "
             "behaviour above knowledge |",

@@ -14,6 +14,8 @@ SUBSETS = 16
 """Mixtures that `shapley` asks."""
 ARMS = {"full": 30, "quick": 24}
 """Arms that `route` asks without being asked for more, controls included: about."""
+FURTHER = 82
+"""Passes over what is read that the full form makes besides those of `activation_change`: parts apart, and rivals."""
 SAMPLED = 48
 
 
@@ -24,6 +26,7 @@ def estimate(pair: Pair, task: Task, *, quick: bool = False) -> str:
     less. Files, SAEs and statistics come on top: for models of a few million parameters they are most of the time. A
     GPU has its own speed.
     """
+    from interp.layers.activations import RUN_FREELY
     from interp.layers.room import DEPTHS, DRAWS, READ, SPECTRA, SWEPT
     from interp.sae.room import PER_PROBLEM
 
@@ -33,10 +36,9 @@ def estimate(pair: Pair, task: Task, *, quick: bool = False) -> str:
     depths = min(layers, DEPTHS) if quick else layers
     sweeps = 2 * (3 * depths + 3) + SUBSETS + (0 if quick else layers * (layers + 1))
     written = 2 * len(task.practice) * one
+    passes = 3 + DRAWS[size] + min(DRAWS[size], RUN_FREELY) + (0 if quick else FURTHER)
     tokens = {
-        "layers": written
-        + min(READ, written) * (3 + 2 * DRAWS[size]) * (1 if quick else 3)
-        + 3 * one * (2 * PARTS * problems + sweeps * few),
+        "layers": written + min(READ, written) * passes + 3 * one * (2 * PARTS * problems + sweeps * few),
         "features": 4 * PER_PROBLEM[size] * len(task.practice) * one,
         "routing": 2 * ARMS[size] * len(task.problems) * one,
     }

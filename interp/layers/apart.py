@@ -14,10 +14,10 @@ from torch import Tensor
 
 from interp.checkpoint import Checkpoint, open_checkpoint, transformers_config
 from interp.compatible import check_configs, check_shapes, check_tokenizers, tokenizer_differences
-from interp.layers.activations import COMPARED, Sums, activations_of
+from interp.layers.activations import COMPARED, Sums, activations_of, null_distances
 from interp.layers.batches import Batch, batches, texts_of
 from interp.layers.frozen import Reference, reference, squared_distances, squares
-from interp.layers.nulls import changed, gaussian_change
+from interp.layers.nulls import changed
 from interp.loading import Fidelity, bridged, check_place, load_tokenizer, plain_model
 from interp.measurement import Measurement, digest, provenance
 from interp.pair import Pair
@@ -32,7 +32,7 @@ def activation_change_apart(
     readings: Sequence[Reading],
     *,
     folder: Path,
-    draws: int = 19,
+    draws: int = 99,
     seed: int = 0,
     batch_size: int = 64,
     dtype: torch.dtype = torch.float32,
@@ -136,10 +136,7 @@ def _base(
             laid / f"streams-{number}.safetensors",
         )
         own = squares(seen, counted, COMPARED)[..., 0]
-        null = np.zeros((draws, *own.shape))
-        for draw in range(draws):
-            with gaussian_change(changes, seed=seed, draw=draw):
-                null[draw] = squared_distances(pair.base, seen, batch, counted, COMPARED)[..., 0]
+        null = null_distances(pair.base, changes, seen, batch, draws=draws, seed=seed)
         found.append((own, null, int(batch.counted.sum())))
     return found
 

@@ -145,7 +145,7 @@ def _moves(
     for group, draw in tqdm(arms, desc="path", unit="way", disable=None):
         for share in lambdas:
             if group == RANDOM:
-                sized = [(tensor, share * norm) for tensor, norm in changes]
+                sized = [change._replace(norm=share * change.norm) for change in changes]
                 yield group, draw, share, partial(gaussian_change, sized, seed=seed, draw=draw)
             else:
                 blocks, outside = groups[group]

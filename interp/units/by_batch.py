@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from interp.backoff import backing_off
-from interp.layers.activations import Sums, activation_sums, activations_of
+from interp.layers.activations import RUN_FREELY, Sums, activation_sums, activations_of
 from interp.layers.room import DRAWS, evenly
 from interp.measurement import digest, provenance
 from interp.tasks.task import Label, Reading
@@ -70,7 +70,7 @@ def _batch_unit(job: Job, texts: Sequence[Reading], run: tuple[int, int], draws:
         "activations",
         f"batches {run[0]} to {run[1]}",
         code=__name__,
-        flops=2.0 * job.parameters * sum(map(len, tokens)) * (3 + 2 * draws),
+        flops=2.0 * job.parameters * sum(map(len, tokens)) * (3 + draws + min(draws, RUN_FREELY)),
         given={"texts": tokens},
         texts=digest(tokens),
         **job.loaded,

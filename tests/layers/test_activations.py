@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from interp.layers.activations import activation_change
-from interp.layers.nulls import gaussian_change
+from interp.layers.nulls import Change, gaussian_change
 from interp.pair import Pair, load_pair
 from interp.tasks.task import Label, Reading
 
@@ -97,11 +97,11 @@ def test_the_batch_makes_no_difference(tiny_pair: Callable[[str], Pair], reading
 def test_weight_noise_stays_inside_its_own_band(pair_of_same: Callable[[str], Pair], readings: list[Reading]) -> None:
     pair = pair_of_same("llama")
     tensors = [t for name, t in pair.tuned.state_dict().items() if name != "unembed.bias"]
-    noise = [(tensor, 0.02 * tensor.norm().item()) for tensor in tensors]
+    noise = [Change(tensor, 0.02 * tensor.norm().item()) for tensor in tensors]
     outside, z = [], []
     for seed in range(8):
         with gaussian_change(noise, seed=1000 + seed):
-            table = activation_change(pair, readings[:8], seed=seed).table
+            table = activation_change(pair, readings[:8], draws=19, seed=seed).table
         outside += (table["block_diff"] > table["null_block_high"]).tolist()
         outside += (table["cumulative_diff"] > table["null_cumulative_high"]).tolist()
         z += ((table["block_diff"] - table["null_block_mean"]) / table["null_block_sd"]).tolist()
@@ -125,7 +125,7 @@ def test_a_change_that_reads_the_text_leaves_the_band(
         return w + 0.05 * w.norm() * torch.outer(torch.full((32,), 32**-0.5), direction)
 
     pair = load_pair(base, edited(base, {"model.layers.2.mlp.down_proj.weight": plant}))
-    table = activation_change(pair, readings).table
+    table = activation_change(pair, readings, draws=19).table
     assert (table["block_diff"] > table["null_block_high"]).tolist() == [False, False, True, False]
 
 

@@ -1,16 +1,21 @@
 """What was planted in the organisms is found where it was planted and nowhere else; what is free is found as it is."""
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from interp.claims.locus import locus, weight_locus
+from interp.claims.locus import THIRDS, activation_locus, locus, weight_locus
 from interp.claims.upper_third import upper_third_carries_change
 from interp.layers.activations import activation_change
 from interp.layers.axes import outcomes
@@ -23,9 +28,11 @@ from interp.layers.weights import weight_change
 from interp.layers.written import Store, written
 from interp.measurement import Measurement
 from interp.organisms import shelf
+from interp.organisms.corpus import three_strategies
 from interp.pair import Pair, load_pair
 from interp.rollouts import readings, rollouts
 from interp.tasks.organism import organism_task
+from interp.tasks.task import Label, Reading
 
 PLANTED = [("upper", "answers", (4, 5)), ("lower", "facts", (0, 1))]
 
@@ -45,6 +52,30 @@ def activations(name: str, seed: int = 0) -> Measurement:
     pair, task = opened(name, seed), organism_task(name, n=3, practice=9)
     texts = rollouts(pair, task.practice, max_new_tokens=task.max_new_tokens)
     return activation_change(pair, readings(pair, task, texts), draws=3)
+
+
+def in_bfloat16(name: str, folder: Path) -> Path:
+    """The organism as it would be published in that format."""
+    path = folder / name
+    shutil.copytree(shelf.folder(name, 0), path)
+    stored = load_file(path / "model.safetensors")
+    save_file({key: x.bfloat16() for key, x in stored.items()}, path / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((path / "config.json").read_text()) | {"dtype": "bfloat16"}
+    (path / "config.json").write_text(json.dumps(config))
+    return path
+
+
+@pytest.mark.parametrize(("name", "changed"), [("base", ()), ("upper", ("upper third",))])
+def test_stored_in_another_format_blocks_changed_where_they_were_tuned(
+    tmp_path: Path, name: str, changed: tuple[str, ...]
+) -> None:
+    pair = load_pair("organism:base", in_bfloat16(name, tmp_path))
+    assert weight_locus(weight_change(pair.base_checkpoint, pair.tuned_checkpoint)) == THIRDS
+    texts = [" ".join([*prompt, *response]) for prompt, response in islice(three_strategies(0), 12)]
+    read = [
+        Reading(text, tuple(pair.encode(text)), (Label("none", "text"),) * len(pair.encode(text))) for text in texts
+    ]
+    assert activation_locus(activation_change(pair, read, draws=3)) == changed
 
 
 @torch.no_grad()
