@@ -8,9 +8,16 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging as transformers_logging
 
 from interp.checkpoint import VOCABULARIES, Checkpoint, CheckpointError, MissingError, read_object
@@ -61,6 +68,8 @@ def load_tokenizer(checkpoint: Checkpoint, config: Any) -> PreTrainedTokenizerBa
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             checkpoint.folder, local_files_only=True, trust_remote_code=False
         )
+        if _is_another(tokenizer, checkpoint):
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(checkpoint.folder, local_files_only=True)
     except Exception as error:  # the Rust tokenizer raises plain Exception
         why = "it is code of its own, which is never run" if own_code else _first_line(error)
         raise CheckpointError(f"{checkpoint.name}'s tokenizer does not load: {why}") from error
@@ -73,6 +82,18 @@ def load_tokenizer(checkpoint: Checkpoint, config: Any) -> PreTrainedTokenizerBa
             "one of the two belongs to another model"
         )
     return tokenizer
+
+
+def _is_another(tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint) -> bool:
+    """Whether it works in another way than the checkpoint's file says.
+
+    For some families, such as Qwen2, transformers makes the family's own out of the file's vocabulary whatever the file
+    holds, and texts lose the words that it cannot spell.
+    """
+    stored = checkpoint.folder / "tokenizer.json"
+    if not stored.is_file() or not isinstance(tokenizer, PreTrainedTokenizerFast):
+        return False
+    return type(Tokenizer.from_file(str(stored)).model) is not type(tokenizer.backend_tokenizer.model)
 
 
 def _checked_tokenizer_config(checkpoint: Checkpoint) -> bool:
