@@ -35,7 +35,7 @@ def edited_logprobs(
         raise ValueError(f"prefix {short[0]} has fewer than two tokens; edit places behind the first token")
     device = asked_at(model)
     tokens, mask = left_padded(prefixes, pad=pad, device=device)
-    cache = DynamicCache(config=model.original_model.config)
+    cache = DynamicCache()  # a cache of sliding windows cannot go back past one; the mask hides what lies outside
     options: dict[str, Any] = {"past_key_values": cache, "use_cache": True}
     model(tokens[:, :-1], attention_mask=mask[:, :-1], **options)
     # Several edits go through in one batch, since a pass over one token costs its overhead and little else.

@@ -77,7 +77,8 @@ def strategies(
         return feature_attacks(pair, sae(), read(), features, paraphrase=task.paraphrase, seed=seed)
 
     def caused() -> Measurement:
-        unrelated = [pair.encode(fact.prompt) for fact in task.facts[:n_places]] or None
+        prompts = [pair.encode(fact.prompt) for fact in task.facts[:n_places]]
+        unrelated = [ids for ids in prompts if len(ids) > 1] or None  # an edit is made behind a first token
         return feature_causes(pair, sae(), read(), features, n_places=n_places, unrelated=unrelated, seed=seed)
 
     def steering(model: Literal["base", "tuned"]) -> Measurement:

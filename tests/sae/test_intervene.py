@@ -52,6 +52,18 @@ def test_the_batch_changes_nothing(tiny_pair, prefixes, monkeypatch):
     torch.testing.assert_close(edited_logprobs(base, prefixes, HOOK, edits), together, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("family", ["gemma2", "mistral"])
+def test_prefixes_may_be_longer_than_a_sliding_window(tiny_pair, monkeypatch, family):
+    base = tiny_pair(family).base
+    ids = torch.randint(4, 60, (3, 24), generator=torch.Generator().manual_seed(0)).tolist()
+    monkeypatch.setattr("interp.sae.intervene.ROWS_AT_ONCE", 6)  # several batches of edits, each taken back
+    vectors = torch.randn(5, 32, generator=torch.Generator().manual_seed(1))
+    told = edited_logprobs(base, ids, HOOK, [add(vector) for vector in vectors])
+    for number, vector in enumerate(vectors):
+        for place, prefix in enumerate(ids):
+            torch.testing.assert_close(told[number, place], by_hand(base, prefix, vector), atol=1e-4, rtol=0)
+
+
 def test_edits_do_what_they_say(small_sae):
     x = torch.randn(200, 32, generator=torch.Generator().manual_seed(0))
     unit = small_sae.sae.W_dec[3] / small_sae.sae.W_dec[3].norm()
