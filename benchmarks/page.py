@@ -9,7 +9,7 @@ README = Path(__file__).parent / "README.md"
 _SPEED = (
     "## Speed: targets and what was reached\n\n"
     "Ratios, each of ways that ran side by side in one run of the script named; its own block says how. Every script "
-    "writes its rows here.\n\n"
+    "writes its rows here; `python benchmarks/speed.py` runs them all.\n\n"
     "| script | what | target | reached | where missed, why |\n|---|---|---|---|---|"
 )
 
@@ -46,8 +46,3 @@ def write_targets(script: str, targets: Sequence[Target]) -> None:
         bound = f"at {'least' if one.least else 'most'} {one.target:g}"
         rows.append(f"| `{script}` | {one.what} | {bound} | **{one.reached:.3g}** | {'' if one.met else one.why} |")
     write_block("speed", "page.py", "\n".join([_SPEED, *sorted(rows)]))
-
-
-def bold(line: str, number: int = 0) -> float:
-    """The ratio that a row of a table sets in bold."""
-    return float(re.findall(r"\*\*([\d.]+)\*\*", line)[number])

@@ -58,24 +58,33 @@ def topk_gradients(
     scores = torch.addmm(weights.encoder_bias, centred, weights.encoder.T)
     sizes = weights.decoder.norm(dim=1)
     chosen = (scores * sizes).topk(k, sorted=False).indices
-    values = scores.gather(1, chosen).relu()
-    missed = embedding_bag(chosen, weights.decoder, per_sample_weights=values, mode="sum") - centred
+    values, told = _decoded(scores.gather(1, chosen).relu(), chosen, weights.decoder)
+    missed = told.detach() - centred
     upstream = 2 / len(x) * missed
-    gradients = _backward(upstream, centred, chosen, values, values > 0, weights)
+    gradients = _backward(upstream, centred, chosen, values, told, weights, dead=False)
     gradients.decoder_bias.add_(upstream.sum(0))
     fired = torch.zeros_like(dead)
-    fired[chosen[values > 0]] = True
+    fired[chosen[values.detach() > 0]] = True
     if n_dead := int(dead.sum()):
         most = x.shape[1] // 2
         names = dead.nonzero()[:, 0]
         chosen = names[(scores[:, names] * sizes[names]).topk(min(most, n_dead), sorted=False).indices]
-        values = scores.gather(1, chosen)
-        left = missed + embedding_bag(chosen, weights.decoder, per_sample_weights=values, mode="sum")
+        values, told = _decoded(scores.gather(1, chosen), chosen, weights.decoder)
+        left = missed + told.detach()
         upstream = 2 / len(x) * min(n_dead / most, 1.0) * left
-        more = _backward(upstream, centred, chosen, values, torch.ones_like(values, dtype=torch.bool), weights)
+        more = _backward(upstream, centred, chosen, values, told, weights, dead=True)
         for gradient, addition in zip(gradients, more, strict=True):
             gradient.add_(addition)
     return gradients, fired
+
+
+def _decoded(
+    values: Float[Tensor, "batch active"], chosen: Int[Tensor, "batch active"], decoder: Float[Tensor, "d_sae d_in"]
+) -> tuple[Float[Tensor, "batch active"], Float[Tensor, "batch d_in"]]:
+    """The values, which a gradient can be asked for, and what the chosen features say with them."""
+    with torch.enable_grad():
+        values.requires_grad_()
+        return values, embedding_bag(chosen, decoder, per_sample_weights=values, mode="sum")
 
 
 def _backward(
@@ -83,14 +92,20 @@ def _backward(
     centred: Float[Tensor, "batch d_in"],
     chosen: Int[Tensor, "batch active"],
     values: Float[Tensor, "batch active"],
-    passes: Bool[Tensor, "batch active"],
+    told: Float[Tensor, "batch d_in"],
     weights: Weights,
+    *,
+    dead: bool,
 ) -> Weights:
-    """Gradients through the chosen features, of which only those that `passes` marks reach the encoder.
+    """Gradients through the chosen features, of which those that are off reach the encoder only if they are `dead`.
 
     Each feature's row is a weighted sum of the tokens that chose it: a bag of tokens, once they stand by feature.
     """
-    through = torch.bmm(weights.decoder[chosen], upstream[:, :, None])[:, :, 0] * passes
+    # autograd's product of rows with what comes from above reads the rows where they are; `decoder[chosen]` copies them
+    (through,) = torch.autograd.grad(told, values, upstream)
+    values = values.detach()
+    if not dead:
+        through = through * (values > 0)
     order = chosen.flatten().argsort(stable=True)
     tokens = order // chosen.shape[1]
     n = torch.bincount(chosen.flatten(), minlength=len(weights.encoder))
@@ -101,8 +116,7 @@ def _backward(
     )
     bias = torch.zeros_like(weights.encoder_bias).index_add_(0, chosen.flatten(), through.flatten())
     # The decoder's bias is also taken off the input.
-    into = embedding_bag(chosen, weights.encoder, per_sample_weights=through, mode="sum").sum(0)
-    return Weights(encoder, bias, decoder, -into)
+    return Weights(encoder, bias, decoder, -(bias @ weights.encoder))
 
 
 def _schedule(step: int, steps: int) -> float:
