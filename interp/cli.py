@@ -238,7 +238,9 @@ def _calibrate_parser(
     calibrate.add_argument("--features", action="store_true", help="instruments of features too: minutes per organism")
     calibrate.add_argument("--claims", action="store_true", help="verdicts on claims about texts instead")
     calibrate.add_argument(
-        "--power", action="store_true", help="also with fewer problems, smaller gaps, weaker tunings"
+        "--power",
+        action="store_true",
+        help="also with fewer problems, smaller gaps, weaker tunings; with --features, fewer vectors for SAEs",
     )
     calibrate.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default: 2)")
     calibrate.set_defaults(command=_calibrate)
@@ -272,6 +274,7 @@ def _sweep_parser(
     sweep.add_argument("--quick", action="store_true", help="fewer problems, draws and arms")
     sweep.add_argument("--dtype", choices=DTYPES, default=DTYPES[0])
     sweep.add_argument("--device", default="cpu", metavar="D", help="of every worker, such as cuda (default: cpu)")
+    sweep.add_argument("--tuned-device", metavar="D", help="of tuned, where it is another, such as cuda:1")
     sweep.set_defaults(command=_sweep)
 
 
@@ -485,7 +488,7 @@ def _figures_measure(arguments: argparse.Namespace) -> Found:
 def _calibrate(arguments: argparse.Namespace) -> Found:
     if arguments.jobs < 1 or arguments.draws < 1:
         raise Refusal("--jobs and --draws have to be at least 1", USAGE)
-    from interp.calibration import matrix, power, rates
+    from interp.calibration import fewer_vectors, matrix, power, rates
 
     folder = _writable(arguments.out or OUT / "calibration")
     record = matrix.calibrate(
@@ -501,11 +504,14 @@ def _calibrate(arguments: argparse.Namespace) -> Found:
         jobs=arguments.jobs,
     )
     curves = [power.fewer_problems(folder), power.weaker(folder, kept=arguments.kept)] if arguments.power else []
+    missed = power.lines(curves[0]) if curves else []
+    if arguments.power and arguments.features:
+        curves.append(fewer_vectors.fewer_vectors(folder, kept=arguments.kept))
+        missed += fewer_vectors.lines(curves[-1])
     for measurement in curves:
         measurement.save(folder)
     like_a_coin = rates.like_a_coin(record)
     coins = [f"No better than a coin in these cells: {name}" for name in like_a_coin]
-    missed = power.lines(curves[0]) if curves else []
     return Found([record, *curves], [], [*rates.lines(record), *coins, *missed], FAILED if like_a_coin else FINE)
 
 
@@ -528,8 +534,7 @@ def _sweep(arguments: argparse.Namespace) -> Found:
         practice=PRACTICE[size],
         max_new_tokens=arguments.max_new_tokens,
         shards=arguments.shards,
-        dtype=arguments.dtype,
-        device=arguments.device,
+        **_place(arguments),
         quick=arguments.quick,
     )
     measurements, lines = list["Measurement"](), list[str]()

@@ -5,8 +5,10 @@ python tests/elsewhere.py BASE TUNED      # prints JSON: per arrangement and mea
 
 import json
 import sys
+import tempfile
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -26,6 +28,8 @@ from interp.sae.quality import sae_quality
 from interp.sae.train import train_sae
 from interp.tasks.organism import organism_task
 from interp.tasks.task import Label, Reading
+from interp.units.jobs import jobs_of
+from interp.units.sweep import sweep
 
 PLACES: dict[str, dict[str, Any]] = {
     "here": {},
@@ -43,8 +47,10 @@ def main(base: str, tuned: str) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     found = {name: measured(load_pair(base, tuned, **places)) for name, places in PLACES.items()}
+    for name in ("here", "tuned elsewhere"):
+        found[name] |= swept(base, tuned, **PLACES[name])
     here = found.pop("here")
-    print(json.dumps({name: {what: far(here[what], there[what]) for what in here} for name, there in found.items()}))
+    print(json.dumps({name: {what: far(here[what], there[what]) for what in there} for name, there in found.items()}))
 
 
 def measured(pair: Pair) -> dict[str, Any]:
@@ -71,6 +77,17 @@ def measured(pair: Pair) -> dict[str, Any]:
         "answers": route(pair, task),
         "sae": sae_quality(pair, train_sae(pair, readings, samples=5_200, seed=0), readings),
     }
+
+
+def swept(base: str, tuned: str, **places: Any) -> dict[str, Measurement]:
+    """What a sweep's units compute that load the pair."""
+    asked = [{"id": str(n), "prompt": f"run A R : {n} 2 step", "answer": "1", "practice": n > 1} for n in range(6)]
+    with tempfile.TemporaryDirectory() as folder:
+        task = Path(folder) / "asked.jsonl"
+        task.write_text("".join(json.dumps(line) + "\n" for line in asked))
+        jobs = jobs_of(base, [tuned], task=str(task), n=2, practice=4, max_new_tokens=8, quick=True, **places)
+        found = sweep(jobs, ("activations", "answers"), store=Path(folder))
+        return {f"sweep of {one.name}": one for _, one in found}
 
 
 def far(here: Any, there: Any) -> float:

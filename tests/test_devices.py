@@ -37,6 +37,7 @@ def test_a_pair_on_two_devices_says_what_it_says_on_one(family: str, tiny_checkp
     for far in found.values():
         assert {"logits", "hooks", "activations", "swaps", "patches", "path", "answers", "sae"} <= far.keys()
         assert max(far.values()) < ROUNDING
+    assert {"sweep of activations", "sweep of answers"} <= found["tuned elsewhere"].keys()
 
 
 @pytest.mark.parametrize("place", [{"": "cpu"}, "auto"], ids=["a map", "auto"])

@@ -30,6 +30,7 @@ from interp.calibration.pairs import KNOWN, Unit
 from interp.calibration.rates import claim_name
 from interp.measurement import Measurement, provenance, source_digest
 from interp.organisms.edits import EDITS
+from interp.units.engines import end_with_driver
 
 UNIT = "one answer of an instrument per row, beside what was planted"
 BASE_SEEDS, QUICK_SEEDS = (*DEVELOPMENT, *CONFIRMATION), (0, 1)
@@ -79,6 +80,7 @@ def calibrate(
         run=DEAR if quick and not organisms else KNOWN,
         base_seeds=base_seeds or (QUICK_SEEDS if quick else BASE_SEEDS),
         seeds=range(draws),
+        quick=quick,
         kept=kept,
         folder=folder,
         jobs=jobs,
@@ -97,6 +99,7 @@ def matrix(
     run: Sequence[str] = KNOWN,
     base_seeds: Sequence[int] = BASE_SEEDS,
     seeds: Sequence[int] = (0,),
+    quick: bool = False,
     kept: bool = False,
     folder: Path,
     jobs: int = 1,
@@ -112,8 +115,8 @@ def matrix(
     keys of the register, of those of `claim_cells`, kept in `folder/claims`.
 
     Measurements are kept in `folder`, so that a run that was interrupted goes on, and a changed rule is judged without
-    measuring again; with `kept` nothing is measured and what is not there is left out. `jobs` processes work on
-    different organisms. LookupError where nothing is known to be right.
+    measuring again; with `kept` nothing is measured and what is not there is left out; `quick` is `measure`'s. `jobs`
+    processes work on different organisms. LookupError where nothing is known to be right.
     """
     if unknown := set(instruments) - set(EXPECTED):
         raise LookupError(f"nothing is known to be right for {', '.join(sorted(unknown))}; see calibration.expected")
@@ -138,7 +141,7 @@ def matrix(
             f"no instrument asked for has a known answer on {', '.join(organisms)} of base seeds "
             f"{', '.join(map(str, base_seeds))}"
         )
-    told = functools.partial(rows, instruments=instruments, run=run, kept=kept, folder=folder)
+    told = functools.partial(rows, instruments=instruments, run=run, quick=quick, kept=kept, folder=folder)
     found = [row for of_unit in _each(told, units, jobs) for row in of_unit]
     told_of = functools.partial(of_features, instruments=features or {}, kept=kept)
     found += [row for of_cell in _each(told_of, cells, jobs) for row in of_cell]
@@ -163,11 +166,17 @@ def asked(organism: str, instruments: Mapping[str, Instrument], run: Sequence[st
 
 
 def rows(
-    unit: Unit, *, instruments: Mapping[str, Instrument], run: Sequence[str], folder: Path, kept: bool = False
+    unit: Unit,
+    *,
+    instruments: Mapping[str, Instrument],
+    run: Sequence[str],
+    folder: Path,
+    quick: bool = False,
+    kept: bool = False,
 ) -> list[dict[str, object]]:
     """What these instruments say of one organism."""
     mine = asked(unit.organism, instruments, run)
-    has, place = measure(unit, list(mine.values()), folder, kept=kept)
+    has, place = measure(unit, list(mine.values()), folder, quick=quick, kept=kept)
     told = []
     for name, instrument in mine.items():
         if not set(instrument.needs) <= has.keys():
@@ -210,5 +219,11 @@ def _each(
         return
     # A forked child would inherit torch's threads in whatever state they are in; models this small need one each.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_begin) as pool:
         yield from bar(pool.map(told, units))
+
+
+def _begin() -> None:
+    """How a worker begins: with one thread, and to end when the run that started it is killed."""
+    torch.set_num_threads(1)
+    end_with_driver()

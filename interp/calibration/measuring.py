@@ -38,14 +38,16 @@ _GROUND = ("checkpoint", "decoding", "distances", "loading", "pair", "rollouts")
 
 
 def measure(
-    unit: Unit, instruments: Sequence[Instrument], folder: Path, *, kept: bool = False
+    unit: Unit, instruments: Sequence[Instrument], folder: Path, *, quick: bool = False, kept: bool = False
 ) -> tuple[dict[str, Measurement], Place]:
     """The measurements that these instruments read, from `folder` where they are there, and where an edit acted.
 
     What is kept hangs on both checkpoints, the source of the room and of the ground floor, and the seed. With `kept`
     nothing is measured nor trained: what was measured on these checkpoints counts, whatever code measured it, and what
-    is not there is left out. So is a tuning that did not pass its gate, since nothing is planted in it.
+    is not there is left out. So is a tuning that did not pass its gate, since nothing is planted in it. With `quick`
+    activations are held against as few random changes as in a quick report.
     """
+    draws = DRAWS["quick" if quick else "full"]
     needs = dict.fromkeys(name for instrument in instruments for name in instrument.needs)
     here = folder / unit.organism / f"base{unit.base_seed}" / f"seed{unit.seed}"
     with tempfile.TemporaryDirectory() as made:
@@ -53,13 +55,13 @@ def measure(
             base, tuned, place = opened(unit, Path(made), folder / "organisms", kept=kept)
         except NotKept:
             return {}, {}
-        has, makers = dict[str, Measurement](), _makers(unit, base, tuned)
+        has, makers = dict[str, Measurement](), _makers(unit, base, tuned, draws)
         for name in needs:
             with contextlib.suppress(NotKept):
                 if kept:
                     has[name] = _kept(here / f"{name}.json", base, tuned)
                 else:
-                    has[name] = remembered(here, name, _depends(unit, base, tuned, name), makers[name])
+                    has[name] = remembered(here, name, _depends(unit, base, tuned, name, draws), makers[name])
         return has, place
 
 
@@ -74,10 +76,10 @@ def _kept(path: Path, base: Checkpoint, tuned: Checkpoint) -> Measurement:
     return measurement
 
 
-def _depends(unit: Unit, base: Checkpoint, tuned: Checkpoint, name: str) -> dict[str, object]:
+def _depends(unit: Unit, base: Checkpoint, tuned: Checkpoint, name: str, draws: int) -> dict[str, object]:
     code = source_digest([_ROOM.get(name, "layers"), "tasks"])
     return {"base": base.digest, "tuned": tuned.digest, "seed": unit.seed, "code": [code, _ground()]} | {
-        "sizes": [SWAPPED, ROUTED, READ, DRAWS["full"]]
+        "sizes": [SWAPPED, ROUTED, READ, draws if name == "activations" else None]
     }
 
 
@@ -87,7 +89,7 @@ def _ground() -> str:
     return digest("".join((root / f"{name}.py").read_text() for name in _GROUND))
 
 
-def _makers(unit: Unit, base: Checkpoint, tuned: Checkpoint) -> dict[str, Callable[[], Measurement]]:
+def _makers(unit: Unit, base: Checkpoint, tuned: Checkpoint, draws: int) -> dict[str, Callable[[], Measurement]]:
     """How each measurement is made; the models are loaded when the first of them needs a forward pass."""
 
     @functools.cache
@@ -101,7 +103,7 @@ def _makers(unit: Unit, base: Checkpoint, tuned: Checkpoint) -> dict[str, Callab
     def activations() -> Measurement:
         task = asked(None)
         written = rollouts(pair(), task.practice, max_new_tokens=task.max_new_tokens, seed=unit.seed)
-        return activation_change(pair(), readings(pair(), task, written), draws=DRAWS["full"], seed=unit.seed)
+        return activation_change(pair(), readings(pair(), task, written), draws=draws, seed=unit.seed)
 
     def answers() -> Measurement:
         task = asked(ROUTED)

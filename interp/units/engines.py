@@ -86,7 +86,7 @@ def _processes(todo: Sequence[Unit], do: _Do, jobs: int) -> Iterator[_Outcome]:
     waiting, deaths = dict.fromkeys(todo), 0
     while waiting:
         before = len(waiting)
-        pool = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=context, initializer=_end_with_driver)
+        pool = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=context, initializer=end_with_driver)
         try:
             futures = {pool.submit(do, unit): unit for unit in waiting}
             for future in as_completed(futures):
@@ -103,7 +103,7 @@ def _processes(todo: Sequence[Unit], do: _Do, jobs: int) -> Iterator[_Outcome]:
             pool.shutdown(cancel_futures=True)
 
 
-def _end_with_driver() -> None:
+def end_with_driver() -> None:
     """Have this worker end when its driver is gone, which a pool's workers by themselves would wait for for ever."""
     driver = multiprocessing.parent_process()
     assert driver is not None, "only a worker follows a driver"
@@ -116,7 +116,7 @@ def _end_with_driver() -> None:
 
 
 def _ray(todo: Sequence[Unit], do: _Do, jobs: int) -> Iterator[_Outcome]:
-    """Tasks of one core each, and one GPU where models go there; Ray gives them to another worker when theirs dies."""
+    """Tasks of one core and the GPUs that models go to; Ray gives them to another worker when theirs dies."""
     try:
         import ray
     except ImportError as error:
@@ -128,8 +128,7 @@ def _ray(todo: Sequence[Unit], do: _Do, jobs: int) -> Iterator[_Outcome]:
         here = {"num_cpus": jobs, "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if "RAY_ADDRESS" in os.environ else here))
     remote = ray.remote(num_cpus=1, max_retries=DEATHS)(lambda unit: do(unit))
-    gpus = {unit: int(str(unit.given.get("device", "")).startswith("cuda")) for unit in todo}
-    waiting = {remote.options(num_gpus=gpus[unit]).remote(unit): unit for unit in todo}
+    waiting = {remote.options(num_gpus=_gpus(unit)).remote(unit): unit for unit in todo}
     while waiting:
         (ready,), _ = ray.wait(list(waiting), num_returns=1)
         unit = waiting.pop(ready)
@@ -137,6 +136,11 @@ def _ray(todo: Sequence[Unit], do: _Do, jobs: int) -> Iterator[_Outcome]:
             yield unit, ray.get(ready)
         except ray.exceptions.WorkerCrashedError:
             raise RuntimeError(_dying(unit)) from None
+
+
+def _gpus(unit: Unit) -> int:
+    """How many a worker needs for it: one for both models, or one each."""
+    return len({place for key in ("device", "tuned_device") if str(place := unit.given.get(key)).startswith("cuda")})
 
 
 def _dying(unit: Unit) -> str:

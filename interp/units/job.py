@@ -20,7 +20,8 @@ class Job:
     """One pair, its task, and one seed of every random choice.
 
     `source` names the task so that another process can open it (`opened.open_task`), `places` the checkpoints.
-    `shards`: into how many parts prompts are cut. `quick` asks for fewer random draws and arms.
+    `shards`: into how many parts prompts are cut. `quick` asks for fewer random draws and arms. Tuned goes to `device`
+    like base, unless `tuned_device` names another.
     """
 
     base: Checkpoint
@@ -32,6 +33,7 @@ class Job:
     shards: int = 1
     dtype: str = "float32"
     device: str = "cpu"
+    tuned_device: str | None = None
     quick: bool = False
 
     def __post_init__(self) -> None:
@@ -46,7 +48,8 @@ class Job:
     @property
     def loaded(self) -> dict[str, Any]:
         """What a unit hangs on that runs the models, besides their files."""
-        return {"dtype": self.dtype, "device": self.device.partition(":")[0]}
+        kinds = [place.partition(":")[0] for place in (self.device, self.tuned_device) if place is not None]
+        return {"dtype": self.dtype, "device": " and ".join(dict.fromkeys(kinds))}
 
     def unit(
         self,
@@ -61,7 +64,8 @@ class Job:
         """A unit that hangs on both files, on the module `code` with all that it imports, on packages, and on `on`."""
         source = {"code": code_digest(code), "versions": versions()}
         hangs = {"base": self.base.digest, "tuned": self.tuned.digest, **source, **on}
-        places = {**self.places, "device": self.device, "task": dict(self.source), "module": code, **(given or {})}
+        devices = {"device": self.device, "tuned_device": self.tuned_device}
+        places = {**self.places, **devices, "task": dict(self.source), "module": code, **(given or {})}
         return Unit(instrument, part, hangs, places, flops)
 
 

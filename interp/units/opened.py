@@ -41,7 +41,7 @@ def files(unit: Unit) -> tuple[Checkpoint, Checkpoint]:
 def pair(unit: Unit) -> Pair:
     """The unit's pair, loaded; the last one stays, so that units of one pair in a row load it once."""
     base, tuned = files(unit)
-    return _pair(base, tuned, unit.depends_on["dtype"], unit.given["device"])
+    return _pair(base, tuned, unit.depends_on["dtype"], unit.given["device"], unit.given["tuned_device"])
 
 
 def task(unit: Unit) -> Task:
@@ -63,8 +63,8 @@ def _checkpoint(reference: str) -> Checkpoint:
 
 
 @functools.lru_cache(maxsize=1)
-def _pair(base: Checkpoint, tuned: Checkpoint, dtype: str, device: str) -> Pair:
-    return load_pair(base, tuned, dtype=getattr(torch, dtype), device=device)
+def _pair(base: Checkpoint, tuned: Checkpoint, dtype: str, device: str, tuned_device: str | None) -> Pair:
+    return load_pair(base, tuned, dtype=getattr(torch, dtype), device=device, tuned_device=tuned_device)
 
 
 @functools.lru_cache(maxsize=1)

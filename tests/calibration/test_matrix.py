@@ -3,6 +3,9 @@
 import json
 import pickle
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +149,23 @@ def test_processes_say_what_one_says(folder: Path, tmp_path: Path) -> None:
         ["weight locus"], ["copy", "baked", "middle"], base_seeds=[1], folder=where, jobs=jobs
     )
     assert asked(2, tmp_path).table.equals(asked(1, folder).table)
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    driver = subprocess.Popen([sys.executable, Path(__file__).with_name("driver.py"), tmp_path])
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+    assert all(Path("/proc", worker.name).exists() for worker in tmp_path.iterdir())
+    driver.kill()
+    driver.wait()
+    wait_until(lambda: not any(Path("/proc", worker.name).exists() for worker in tmp_path.iterdir()))
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
 
 
 def test_seeds_that_confirm_chose_nothing() -> None:

@@ -148,6 +148,21 @@ def test_the_command_writes_the_tables_and_goes_on(tmp_path: Path, capsys: pytes
     assert (moved[0] > 0).all() and moved[1][0] == 0, "the lower half of 'upper' was frozen"
 
 
+def test_tuned_goes_where_the_command_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["sweep", "organism:base", "organism:rl", "--engine", "serial", "--quick", "--n", "3"]
+    assert main([*command, "--instruments", "answers", "--tuned-device", "cuda:7", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "first answers, arms, problems 0 to 1: " in told and "this machine has no CUDA device; use 'cpu'" in told
+
+
+def test_a_unit_hangs_on_the_kinds_of_its_devices(small_jobs: Callable[..., list[Job]]) -> None:
+    places = ({}, {"tuned_device": "cpu"}, {"tuned_device": "cuda:1"}, {"device": "cuda:0", "tuned_device": "cuda:1"})
+    jobs = [small_jobs(**place)[0] for place in places]
+    assert [job.loaded["device"] for job in jobs] == ["cpu", "cpu", "cpu and cuda", "cuda"]
+    keys = [next(INSTRUMENTS["answers"](job))[0].key for job in jobs]
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+
+
 def test_the_command_refuses_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused = {
         ("--instruments", "swaps"): "an instrument of a sweep is weights, spectra, activations, answers, not swaps",
