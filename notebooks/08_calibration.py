@@ -20,11 +20,12 @@
 # %%
 from interp.calibration.expected import CONFIRMATION, DEVELOPMENT, EXPECTED
 from interp.calibration.rates import failing, lines, rates
-from interp.calibration.record import SHIPPED, missed, record
+from interp.calibration.record import CLAIMS, SHIPPED, missed, record
 from interp.claims.routing_recovers import CLAIM
 from interp.measurement import Measurement
 from interp.plots.calibration import calibration
 from interp.plots.missed import missed as missed_curves
+from interp.plots.missed import missed_by_vectors
 
 matrix = Measurement.load(SHIPPED / "record.json")
 matrix
@@ -46,6 +47,14 @@ EXPECTED["when or how"]
 calibration(matrix)
 
 # %% [markdown]
+# Verdicts on claims about what models write have organisms of their own. Where a claim is not true of an organism, both
+# *contradicted* and *undecided* are right.
+
+# %%
+claims = Measurement.load(SHIPPED / CLAIMS)
+calibration(claims)
+
+# %% [markdown]
 # ## Rates
 #
 # Rules may be chosen on development seeds only; confirmation seeds had no part in them.
@@ -59,12 +68,15 @@ rates(matrix)[["instrument", "part", "n_planted", "sensitivity", "n_nothing", "f
 # %%
 print("\n".join(lines(matrix)))
 
+# %%
+print("\n".join(lines(claims)))
+
 # %% [markdown]
 # An instrument that finds less than 95% of what is planted on confirmation seeds, or finds something in more than 5% of pairs with
 # nothing in them, is named, and the page of a report says so beside its verdict.
 
 # %%
-failing(matrix)
+failing(matrix) | failing(claims)
 
 # %% [markdown]
 # ## What stands beside a verdict
@@ -101,3 +113,12 @@ print(missed(CLAIM, {"answers": answers}))
 # %%
 weaker = Measurement.load(SHIPPED / "weaker.json").table
 weaker[["instrument", "organism", "base_seed", "share", "gap", "expected", "given", "outcome"]]
+
+# %% [markdown]
+# ## Fewer vectors for an autoencoder
+#
+# Verdicts about features hang on an SAE. Here each was fitted on fewer activations, and everything else stayed.
+
+# %%
+vectors = Measurement.load(SHIPPED / "vectors.json")
+missed_by_vectors(vectors)

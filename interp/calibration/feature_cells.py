@@ -1,6 +1,7 @@
 """What verdicts about features read: measured on one organism of one base seed under one SAE seed, and kept on disk.
 
-A cell takes minutes, most of them to train its SAEs. Cells of one base seed share what hangs on base alone.
+A cell takes a minute or more. Cells of one base seed share what hangs on base alone, and cells of one organism that
+differ by the number of vectors an SAE is fitted on share the texts and whatever no SAE enters.
 """
 
 import functools
@@ -43,12 +44,16 @@ PARTS = ("sae_quality", "features", "causes", "news")
 
 @dataclass(frozen=True)
 class Cell:
-    """One organism of one base seed, under one SAE seed, and where its measurements are kept."""
+    """One organism of one base seed, under one SAE seed, and where its measurements are kept.
+
+    `samples` is the number of vectors that each of its SAEs is fitted on.
+    """
 
     organism: str
     base_seed: int
     sae_seed: int
     out: Path
+    samples: int = SAMPLES
 
     @property
     def shelved(self) -> str:
@@ -61,9 +66,14 @@ class Cell:
         return self.shelved in shelf.names(self.base_seed)
 
     @property
+    def sae(self) -> str:
+        """What the folders of this SAE are called."""
+        return f"sae{self.sae_seed}" + (f" of {self.samples}" if self.samples != SAMPLES else "")
+
+    @property
     def folder(self) -> Path:
         """Where its own measurements are kept."""
-        return self.out / f"base{self.base_seed}" / self.organism / f"sae{self.sae_seed}"
+        return self.out / f"base{self.base_seed}" / self.organism / self.sae
 
     @property
     def of_base(self) -> Path:
@@ -81,24 +91,24 @@ class Cell:
 def kept(cell: Cell) -> dict[str, Measurement]:
     """The measurements in the folder, whatever code made them."""
     paths = [*(cell.folder / f"{name}.json" for name in PARTS), cell.folder.parent / "usage.json"]
-    paths += [cell.of_base / "steered.json", cell.of_base / f"sae{cell.sae_seed}/attacks.json"]
+    paths += [cell.of_base / "steered.json", cell.of_base / cell.sae / "attacks.json"]
     there = {path.stem: Measurement.load(path) for path in paths if path.exists()}
     return {name: found for name, found in there.items() if name != "steered" or cell.organism not in LABELLED}
 
 
 def measured(cell: Cell) -> dict[str, Measurement]:
     """All that a verdict is made of, from the folder where it is there."""
-    pair = opened(cell.organism, cell.shelved, cell.base_seed)
+    pair, n = opened(cell.organism, cell.shelved, cell.base_seed), cell.samples
     of_base: dict[str, object] = {"base": pair.base_checkpoint.digest, "code": source_digest(["sae"])}
     of_base |= {"read in": cell.of_base.name, "sizes": [PRACTICE, PER_PROBLEM, SAMPLES, D_SAE, N_PLACES, N_TEXTS]}
     of_pair = of_base | {"tuned": pair.tuned_checkpoint.digest, "cell": cell.organism}
-    seeded = {"seed": cell.sae_seed}
+    seeded: dict[str, object] = {"seed": cell.sae_seed, **({"samples": n} if n != SAMPLES else {})}
 
     new, seed = cell.organism == "newskill", cell.sae_seed
     every = functools.cache(lambda: texts(cell.organism, cell.shelved, cell.base_seed))
     # Only Z is looked for in what tuned wrote: base never wrote it.
     looked = functools.cache(lambda: every()["tuned" if new else "base"])
-    sae = functools.cache(lambda: trained(pair, tuple(looked()), "base", seed))
+    sae = functools.cache(lambda: trained(pair, tuple(looked()), "base", seed, n))
     above, own = cell.folder.parent, cell.folder
     shared, read_in = cell.of_base, cell.of_base.name
     found = {"usage": remembered(above, "usage", of_pair, lambda: strategy_usage(pair, every()["base"]))}
@@ -118,13 +128,13 @@ def measured(cell: Cell) -> dict[str, Measurement]:
         return feature_causes(pair, sae(), looked(), found["features"], n_places=N_PLACES, seed=seed)
 
     def news() -> Measurement:
-        tuned, second = (trained(pair, tuple(looked()), *of) for of in (("tuned", seed), ("base", seed + SECOND)))
+        tuned, second = (trained(pair, tuple(looked()), *of, n) for of in (("tuned", seed), ("base", seed + SECOND)))
         told = strategy_features(pair, tuned, {"tuned": looked()}, chosen_in="tuned", seed=seed)
         return feature_news(pair, looked(), told, tuned, sae(), second, n_texts=N_TEXTS * (4 if new else 1))
 
     found["sae_quality"] = remembered(own, "sae_quality", of_pair | seeded, quality)
     found["features"] = remembered(own, "features", of_pair | seeded, features)
-    found["attacks"] = remembered(shared / f"sae{seed}", "attacks", of_base | seeded, attacks)
+    found["attacks"] = remembered(shared / cell.sae, "attacks", of_base | seeded, attacks)
     found["causes"] = remembered(own, "causes", of_pair | seeded, causes)
     if cell.organism not in LABELLED:
         found["news"] = remembered(own, "news", of_pair | seeded, news)
@@ -169,11 +179,11 @@ _originals: list[object] = []
 _saes: dict[tuple[object, ...], TrainedSAE] = {}
 
 
-def trained(pair: Pair, read: tuple[Reading, ...], model: str, seed: int) -> TrainedSAE:
+def trained(pair: Pair, read: tuple[Reading, ...], model: str, seed: int, samples: int = SAMPLES) -> TrainedSAE:
     """An SAE, which is kept while the same texts are read: base's is one for all organisms of a base seed."""
     checkpoint = pair.base_checkpoint if model == "base" else pair.tuned_checkpoint
-    key = (id(pair.base) if model == "base" else checkpoint.digest, hash(tuple(r.tokens for r in read)), seed)
+    key = (id(pair.base) if model == "base" else checkpoint.digest, hash(tuple(r.tokens for r in read)), seed, samples)
     if key not in _saes:
         _saes.clear() if len(_saes) > 6 else None
-        _saes[key] = train_sae(pair, read, model=model, samples=SAMPLES, d_sae=D_SAE, seed=seed)  # type: ignore[arg-type]
+        _saes[key] = train_sae(pair, read, model=model, samples=samples, d_sae=D_SAE, seed=seed)  # type: ignore[arg-type]
     return _saes[key]

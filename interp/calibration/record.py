@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from interp.calibration.rates import claim_name, failing
 from interp.claims import features_precede, routing_recovers, upper_layers, upper_third
 from interp.claims.locus import INTO_BASE, INTO_TUNED
@@ -26,6 +28,8 @@ INSTRUMENT_OF = {
 """Which instrument decides a published claim."""
 MEASURED = {"when or how": "answers", "upper third": "swaps", "behaviour above knowledge": "swaps"}
 """The measurement whose problems decide an instrument's answer."""
+FITTED = {"feature standing": "sae_quality", "features precede tuning": "sae_quality"}
+"""The measurement that says on how many vectors the SAE behind an answer was fitted."""
 
 
 def record(instrument: str, folder: Path = SHIPPED) -> str:
@@ -61,10 +65,13 @@ def missed(instrument: str, has: Mapping[str, Measurement], folder: Path = SHIPP
     """`With 200 problems and a gap of 0.10 ... the planted answer was missed in 34 of 80 (here: 180 and 0.12).`
 
     How often the verdict misses what is planted when the organisms are asked about as many problems as this pair was,
-    with about as large a gap: the nearest cell of `power.json`. Empty where the instrument has no such curve, or the
-    pair's measurement is not among `has`.
+    with about as large a gap: the nearest cell of `power.json`. Of a verdict about features, when their autoencoders
+    are fitted on about as many vectors as this pair's: the nearest number of `vectors.json`. Empty where the
+    instrument has no such curve, or the pair's measurement is not among `has`.
     """
     name = INSTRUMENT_OF.get(instrument, instrument)
+    if FITTED.get(name) in has and (folder / "vectors.json").exists():
+        return _missed_by_vectors(name, has[FITTED[name]], Measurement.load(folder / "vectors.json").table)
     if MEASURED.get(name) not in has or not (folder / "power.json").exists():
         return ""
     mine = has[MEASURED[name]]
@@ -81,6 +88,20 @@ def missed(instrument: str, has: Mapping[str, Measurement], folder: Path = SHIPP
         f"With {row['n']:.0f} problems and a gap of {abs(row['gap']):.2f} in answers, the planted answer was missed in "
         f"{row['resamples'] - row['right']:.0f} of {row['resamples']:.0f} resamples (here: {n} problems, gap "
         f"{size:.2f})."
+    )
+
+
+def _missed_by_vectors(name: str, quality: Measurement, table: pd.DataFrame) -> str:
+    """The sentence of an instrument whose answers hang on an SAE; base seeds on which its rules were chosen are out."""
+    asked = (table["instrument"] == name) & table["planted"].astype(bool) & (table["part"] == "confirmation")
+    here, cells = int(quality.made_with["sae"]["samples"]), table[asked]
+    if cells.empty:
+        return ""
+    samples = min(cells["samples"], key=lambda at: abs(math.log(at / here)))
+    near = cells[cells["samples"] == samples]
+    return (
+        f"With autoencoders fitted on {samples:,} vectors the planted answer was missed in "
+        f"{int((near['outcome'] != 'right').sum())} of {len(near)} (here: {here:,} vectors)."
     )
 
 

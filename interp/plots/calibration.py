@@ -13,7 +13,7 @@ from interp.plots.theme import INK, finish, panels, safe
 _MANY = 10
 _LISTED = 12
 """Answers that are shown when a cell is pointed at, those that are not right first."""
-_ROW, _HEADS = 17, 150  # pixels: of a row, and of the upright names of the columns
+_ROW, _LETTER = 17, 5  # pixels: of a row, and of a letter of a column's upright name
 _SHADES = ("rgba(128, 128, 128, 0.10)", "#BDBDBD", "#8C2D04")
 """All right, undecided at most, some wrong: lightness alone tells them apart in grey print."""
 _TEXT = (INK, "#000000", "#FFFFFF")
@@ -73,7 +73,7 @@ def calibration(record: Measurement) -> go.Figure:
     figure.update_yaxes(autorange="reversed", showgrid=False, dtick=1, tickfont={"size": 10})
     if usual:
         figure.add_vline(x=len(own) - 0.5, line={"color": INK, "width": 1.5})
-    return finish(figure, _title(table), height=total, above=_HEADS)
+    return finish(figure, _title(table), height=total, above=_LETTER * max(map(len, columns)) + _LETTER)
 
 
 def _cells(table: pd.DataFrame, columns: list[str], rows: list[str]) -> tuple[np.ndarray, list[list[str]]]:
@@ -105,8 +105,8 @@ def _said(row: Mapping[Hashable, Any]) -> str:
 def _title(table: pd.DataFrame) -> str:
     own = table[table["beside"] == ""]
     right = int((own["outcome"] == "right").sum())
+    usual = "" if len(own) == len(table) else ". Behind the line: the usual readings"
     return (
         f"Answers where the truth was planted: ours are right in {right} of {len(own)}. 3: three answers, all right; "
-        "2/3: two of three; .61: of ten or more. Grey: none wrong, some undecided. Dark: some wrong. Behind the line: "
-        "the usual readings"
+        f"2/3: two of three; .61: of ten or more. Grey: none wrong, some undecided. Dark: some wrong{usual}"
     )

@@ -1,5 +1,6 @@
-"""How often a verdict misses what is planted, by the number of problems and the size of the gap."""
+"""How often a verdict misses what is planted: by problems and gap, or by the vectors that an SAE was fitted on."""
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from interp.intervals import wilson
@@ -25,36 +26,65 @@ def missed(power: Measurement) -> go.Figure:
     table = power.table
     names, reached = list(dict.fromkeys(table["instrument"])), sorted(set(table["reached"]), reverse=True)
     figure, height = panels(names, [_PANEL] * len(names), shared_x=True)
-    sizes, named = table.groupby("reached")["gap"].mean(), set[float]()
+    sizes, named = table.groupby("reached")["gap"].mean(), set[str]()
     for row, name in enumerate(names, start=1):
         mine = table[table["instrument"] == name]
         for part, role in zip(reached, _LINES, strict=False):
             cells = mine[mine["reached"] == part].groupby("n")[["right", "resamples"]].sum()
             if cells.empty:
                 continue
-            k, n = cells["resamples"] - cells["right"], cells["resamples"]
-            ends = [wilson(int(a), int(b)) for a, b in zip(k, n, strict=True)]
-            share = [a / b for a, b in zip(k, n, strict=True)]
-            figure.add_trace(
-                go.Scatter(
-                    x=list(cells.index),
-                    y=share,
-                    error_y=interval(share, [low for low, _ in ends], [high for _, high in ends], role),
-                    name=f"gap {sizes[part]:.2f}",
-                    legendgroup=str(part),
-                    showlegend=part not in named,
-                    mode="lines+markers",
-                    line={"color": role.colour, "dash": role.dash, "width": 1.5},
-                    marker={"symbol": role.symbol, "size": 7},
-                    customdata=[f"{a} of {b}" for a, b in zip(k, n, strict=True)],
-                    hovertemplate="%{x} problems, %{fullData.name}: missed in %{customdata}<extra></extra>",
-                ),
-                row=row,
-                col=1,
-            )
-            named.add(part)
-    figure.update_yaxes(title="missed", tickformat=".0%", range=[-0.05, 1.05])
-    figure.update_xaxes(type="log", tickvals=sorted(set(table["n"])))
-    figure.update_xaxes(title="problems (log scale)", row=len(names), col=1)
+            k = cells["resamples"] - cells["right"]
+            line = _line(f"gap {sizes[part]:.2f}", k, cells["resamples"], role, "problems")
+            line.update(legendgroup=str(part), showlegend=str(part) not in named)
+            named.add(str(part))
+            figure.add_trace(line, row=row, col=1)
     title = "How often is a planted answer missed? Organisms' answers drawn again, by problems and mean gap"
+    return _finished(figure, table["n"], "problems (log scale)", len(names), title, height)
+
+
+def missed_by_vectors(vectors: Measurement) -> go.Figure:
+    """One panel per verdict about features: the share without the planted answer, against the SAE's vectors.
+
+    One line per organism in which something was planted, with Wilson's 95% interval; an undecided answer is missed.
+    All base seeds are pooled, development and confirmation alike as the table has them.
+    """
+    table = vectors.table[vectors.table["planted"].astype(bool) & (vectors.table["beside"] == "")]
+    names, organisms = (list(dict.fromkeys(table[column])) for column in ("instrument", "organism"))
+    figure, height = panels(names, [_PANEL] * len(names), shared_x=True)
+    named = set[str]()
+    for row, name in enumerate(names, start=1):
+        mine = table[table["instrument"] == name]
+        for organism, role in zip(organisms, _LINES, strict=False):
+            cells = mine[mine["organism"] == organism].groupby("samples")["outcome"]
+            if not len(cells):
+                continue
+            line = _line(organism, cells.agg(lambda said: int((said != "right").sum())), cells.size(), role, "vectors")
+            line.update(legendgroup=organism, showlegend=organism not in named)
+            named.add(organism)
+            figure.add_trace(line, row=row, col=1)
+    title = "How often is a planted answer about features missed? By the vectors that each autoencoder was fitted on"
+    return _finished(figure, table["samples"], "vectors (log scale)", len(names), title, height)
+
+
+def _line(name: str, k: "pd.Series[int]", n: "pd.Series[int]", role: Role, of: str) -> go.Scatter:
+    """Missed are k of n, at what both are indexed by: a number of problems or of vectors."""
+    ends = [wilson(int(a), int(b)) for a, b in zip(k, n, strict=True)]
+    share = [a / b for a, b in zip(k, n, strict=True)]
+    return go.Scatter(
+        x=list(n.index),
+        y=share,
+        error_y=interval(share, [low for low, _ in ends], [high for _, high in ends], role),
+        name=name,
+        mode="lines+markers",
+        line={"color": role.colour, "dash": role.dash, "width": 1.5},
+        marker={"symbol": role.symbol, "size": 7},
+        customdata=[f"{a} of {b}" for a, b in zip(k, n, strict=True)],
+        hovertemplate=f"%{{x}} {of}, %{{fullData.name}}: missed in %{{customdata}}<extra></extra>",
+    )
+
+
+def _finished(figure: go.Figure, at: "pd.Series[int]", what: str, rows: int, title: str, height: int) -> go.Figure:
+    figure.update_yaxes(title="missed", tickformat=".0%", range=[-0.05, 1.05])
+    figure.update_xaxes(type="log", tickvals=sorted(set(at)))
+    figure.update_xaxes(title=what, row=rows, col=1)
     return finish(figure, title, height=height, above=20)

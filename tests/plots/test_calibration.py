@@ -58,3 +58,5 @@ def test_usual_readings_stand_behind_a_line_and_do_not_count_as_ours(record) -> 
     assert "ours are right in 4 of 5" in figure.layout.title.text.replace("<br>", " ")
     own = Measurement("record", "answers", record.table[record.table.beside == ""], {})
     assert not calibration(own).layout.shapes
+    assert "usual readings" in figure.layout.title.text.replace("<br>", " ")
+    assert "usual readings" not in calibration(own).layout.title.text.replace("<br>", " ")

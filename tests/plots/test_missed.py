@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binomtest
 
 from interp.measurement import Measurement
-from interp.plots.missed import missed
+from interp.plots.missed import missed, missed_by_vectors
 
 ROWS = [
     ("when or how", "rl", 100, 1.0, 0.9, 10, 10),
@@ -37,3 +37,22 @@ def test_each_verdict_has_its_panel_and_the_legend_names_a_gap_once(power, trace
     assert {"<b>when or how</b>", "<b>upper third</b>"} <= {note.text for note in figure.layout.annotations}
     assert sum(line.get("showlegend", True) for line in traces(figure)) == 2
     assert list(traces(figure)[1]["customdata"]) == ["10 of 10", "3 of 10"]
+
+
+def test_what_was_planted_about_features_is_missed_organism_by_organism(traces) -> None:
+    cells = [
+        ("feature standing", "", "rl", 5_120, True, "undecided"),
+        ("feature standing", "", "rl", 5_120, True, "right"),
+        ("feature standing", "", "rl", 40_000, True, "right"),
+        ("feature standing", "", "newskill", 5_120, True, "wrong"),
+        ("feature standing", "", "newskill", 5_120, False, "wrong"),
+        ("best feature as pre-existing", "feature standing", "rl", 5_120, True, "wrong"),
+        ("features precede tuning", "", "rl", 5_120, True, "right"),
+    ]
+    columns = ["instrument", "beside", "organism", "samples", "planted", "outcome"]
+    figure = missed_by_vectors(Measurement("vectors", "answers", pd.DataFrame(cells, columns=columns), {}))
+    rl, newskill, claim = traces(figure)
+    assert [line["name"] for line in (rl, newskill, claim)] == ["rl", "newskill", "rl"]
+    assert (list(rl["x"]), list(rl["y"])) == ([5_120, 40_000], [0.5, 0.0])
+    assert list(newskill["customdata"]) == ["1 of 1"]
+    assert list(claim["y"]) == [0.0] and claim["showlegend"] is False
