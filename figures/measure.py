@@ -7,15 +7,17 @@ from functools import cache, partial
 
 PROBLEMS = 600
 PRACTICE = 600
+CLAIMED = 300
 SWEPT = 180
 """Problems of a sweep that asks hundreds of hybrids."""
 
 
 @cache
 def _pair(tuned):
+    from interp.organisms import shelf
     from interp.workbench import open_pair
 
-    return open_pair("organism:many-base" if tuned.startswith("many") else "organism:base", f"organism:{tuned}")
+    return open_pair(f"organism:{shelf.card(tuned, 0)['parent']}", f"organism:{tuned}")
 
 
 def _task(tuned, n):
@@ -38,7 +40,7 @@ def _activations(name, tuned, n):
     from interp.layers.rivals import activation_nulls
 
     if name == "activations":
-        return activation_change(_pair(tuned), _texts(tuned, n), draws=19)
+        return activation_change(_pair(tuned), _texts(tuned, n), draws=99)
     return activation_nulls(_pair(tuned), _texts(tuned, n))
 
 
@@ -142,6 +144,34 @@ def _audit(file, judge, n):
     return replace(found, table=found.table.drop(columns="found"))  # what was read is text of theirs
 
 
+def _ledger(n):
+    """What `interp claims` says of pairs of the first world, of what was planted in the errands, and of one of them in
+    which nothing was."""
+    import pandas as pd
+
+    from interp.calibration.expected import CLAIMS_EXPECTED
+    from interp.claims.ledger import ledger, ledger_table
+    from interp.measurement import Measurement, provenance
+    from interp.workbench import measure_claims
+
+    def asked(tuned, pair, keys=None):
+        rows = ledger_table(ledger(measure_claims(_pair(tuned), _task(tuned, n or CLAIMED))))
+        rows.insert(0, "pair", pair)
+        rows.insert(1, "organism", tuned)
+        return rows if keys is None else rows[rows["key"].isin(keys)]
+
+    true_of = {}
+    for key, known in CLAIMS_EXPECTED.items():
+        of_errands = [name for name, says in known.items() if name.startswith("errands-") and says == "supported"]
+        for tuned in of_errands[:1]:
+            true_of.setdefault(tuned, []).append(key)
+    parts = [asked(tuned, tuned) for tuned in ("rl", "sft", "newskill", "null")]
+    parts += [asked(tuned, "errands, where planted", keys) for tuned, keys in true_of.items()]
+    parts.append(asked("errands-various", "errands, nothing planted"))
+    unit = "one claim of one pair per row: as reported, as estimated with its interval, and what is said of it"
+    return Measurement("ledger", unit, pd.concat(parts, ignore_index=True), provenance(seed=0))
+
+
 def _shipped(name, n):
     """The calibration's record as it ships; `interp calibrate` measures it, in an hour or two."""
     from interp.calibration.record import SHIPPED
@@ -156,6 +186,7 @@ TABLES = {
         for tuned in ("rl", "newskill", "many-rl")
         for seed in (0, 1, 2)
     },
+    "claims/ledger": _ledger,
     **{f"calibration/{name}": partial(_shipped, name) for name in ("record", "power")},
     "llama-gsm8k/audit": partial(_audit, "llama-3.1-8b_gsm8k.jsonl", {"base": 119, "tuned": 253, "hybrid": 188}),
     "qwen-math500/audit": partial(_audit, "qwen2.5-14b_math500.jsonl", {"base": 192, "tuned": 288, "hybrid": 251}),
