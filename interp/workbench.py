@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from interp.calibration.record import missed, record
+from interp.calibration.record import in_short, missed, record
 from interp.checkpoint import open_checkpoint, transformers_config
 from interp.claims.verdict import Verdict
 from interp.estimate import estimate
@@ -207,6 +207,8 @@ def write_page(measurements: Sequence[Measurement], out: Path, *, quick: bool = 
     records = {verdict.claim: _record(verdict.claim, measurements) for verdict in verdicts}
     told = any(measurement.name == "pass_counts" for measurement in measurements)
     claims = ledger_table(ledger(measurements)) if told else None
+    if claims is not None:
+        claims["record"] = claims["claim"].map(in_short)
     return verdicts, write_report(
         measurements, verdicts, out / "index.html", claims=claims, trace=trace, records=records
     )

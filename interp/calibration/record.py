@@ -39,6 +39,37 @@ def record(instrument: str, folder: Path = SHIPPED) -> str:
     rules were chosen do not count. An instrument that falls short there is said not to be trusted. LookupError for
     what was not calibrated: nothing is known then, and that has to be said.
     """
+    name, matrix = _confirmed(instrument, folder)
+    cells = matrix.table
+    counts, n = cells["outcome"].value_counts(), len(cells)
+    nothing = cells[~cells["planted"].astype(bool)]
+    alarms = int((nothing["outcome"] != "right").sum())
+    seeds = listed([str(seed) for seed in sorted(set(cells["base_seed"]))])
+    short = failing(matrix).get(name)
+    warned = f" It is not to be trusted for this question: {short}." if short else ""
+    where = f"; {alarms} of {len(nothing)} were findings where nothing was planted" if len(nothing) else ""
+    return (
+        f"Where the answer was planted, this verdict was right in {counts.get('right', 0)} of {n}, wrong in "
+        f"{counts.get('wrong', 0)}, undecided in {counts.get('undecided', 0)} (base seeds {seeds}, kept for "
+        f"confirmation{where}).{warned}"
+    )
+
+
+def in_short(instrument: str, folder: Path = SHIPPED) -> str:
+    """`found 4 of 4; false 0 of 18`: the same counts for a cell of a table, or that nothing was confirmed."""
+    try:
+        _, matrix = _confirmed(instrument, folder)
+    except LookupError:
+        return "not confirmed"
+    planted = matrix.table["planted"].astype(bool)
+    right = matrix.table["outcome"] == "right"
+    told = [f"found {int(right[planted].sum())} of {int(planted.sum())}"] if planted.any() else []
+    told += [f"false {int((~right[~planted]).sum())} of {int((~planted).sum())}"] if not planted.all() else []
+    return "; ".join(told)
+
+
+def _confirmed(instrument: str, folder: Path) -> tuple[str, Measurement]:
+    """The instrument's name in the matrix, and the matrix with its cells of confirmation seeds alone."""
     name = INSTRUMENT_OF.get(instrument, instrument)
     about_texts = name.startswith(claim_name("")) and (folder / CLAIMS).exists()
     matrix = Measurement.load(folder / (CLAIMS if about_texts else "record.json"))
@@ -47,18 +78,7 @@ def record(instrument: str, folder: Path = SHIPPED) -> str:
     if cells.empty:
         known = ", ".join(dict.fromkeys(table["instrument"]))
         raise LookupError(f"{instrument!r} was not calibrated on confirmation seeds; there are {known}")
-    counts, n = cells["outcome"].value_counts(), len(cells)
-    nothing = cells[~cells["planted"].astype(bool)]
-    alarms = int((nothing["outcome"] != "right").sum())
-    seeds = listed([str(seed) for seed in sorted(set(cells["base_seed"]))])
-    short = failing(replace(matrix, table=cells)).get(name)
-    warned = f" It is not to be trusted for this question: {short}." if short else ""
-    where = f"; {alarms} of {len(nothing)} were findings where nothing was planted" if len(nothing) else ""
-    return (
-        f"Where the answer was planted, this verdict was right in {counts.get('right', 0)} of {n}, wrong in "
-        f"{counts.get('wrong', 0)}, undecided in {counts.get('undecided', 0)} (base seeds {seeds}, kept for "
-        f"confirmation{where}).{warned}"
-    )
+    return name, replace(matrix, table=cells)
 
 
 def missed(instrument: str, has: Mapping[str, Measurement], folder: Path = SHIPPED) -> str:

@@ -95,9 +95,11 @@ def ledgers(verdicts: pd.DataFrame) -> go.Figure:
 def ledger_text(verdicts: pd.DataFrame) -> TextTable:
     """One row per claim: what is said, what was reported, ours with its interval, n, and the first reason.
 
-    Takes `claims.ledger.ledger_table`. A claim that lacks what it needs says what that is.
+    Takes `claims.ledger.ledger_table`. A claim that lacks what it needs says what that is. With a column `record` a row
+    also tells how often such a verdict was right where the answer was planted (`calibration.record.in_short`).
     """
-    head = ["claim", "this pair", "reported", "estimated", "n", "because"]
+    told = ["where planted"] * ("record" in verdicts)
+    head = ["claim", "this pair", "reported", "estimated", "n", *told, "because"]
     rows = []
     for row in verdicts.itertuples():
         none = pd.isna(row.estimate)
@@ -106,7 +108,7 @@ def ledger_text(verdicts: pd.DataFrame) -> TextTable:
         lacks = row.because.rpartition("What it needs: ")[2] if none and "What it needs: " in row.because else ""
         first = f"Needs {lacks.removesuffix('.')}" if lacks else row.because.partition(". ")[0].removesuffix(".")
         cells = [f"{row.key} {row.claim}".strip(), row.says, reported, estimated, f"{row.n:,}" if row.n else "–"]
-        rows.append([*cells, f"{first}."])
+        rows.append([*cells, *([row.record] if told else []), f"{first}."])
     return TextTable("Published claims about what tuned models write; 95% intervals over problems", head, rows)
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from interp.claims.verdict import Verdict, verdict_table
-from interp.plots.ledger import ledger, ledgers
+from interp.plots.ledger import ledger, ledger_text, ledgers
 
 VERDICTS = [
     Verdict("a share", 0.91, 0.5, 0.25, 0.75, 300, "contradicted", "half of it"),
@@ -25,6 +25,16 @@ def test_each_estimate_stands_in_the_row_of_its_claim(traces) -> None:
     assert [trace["y"] for trace in cut] == [[2]], "only the interval without a bound goes on"
     said = [note for note in figure.layout.annotations if note.text == "no number can be given"]
     assert [note.y for note in said] == [1]
+
+
+def test_a_row_tells_its_record_where_there_is_one() -> None:
+    table = verdict_table(VERDICTS)
+    table.insert(0, "key", ["C1", "C2", "C3"])
+    assert "where planted" not in ledger_text(table).head
+    text = ledger_text(table.assign(record=["found 4 of 4", "not confirmed", "found 1 of 2"]))
+    place = text.head.index("where planted")
+    assert [row[place] for row in text.rows] == ["found 4 of 4", "not confirmed", "found 1 of 2"]
+    assert {len(row) for row in text.rows} == {len(text.head)}
 
 
 def test_pairs_stand_side_by_side_in_the_row_of_their_claim(traces) -> None:
