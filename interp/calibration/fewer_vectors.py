@@ -14,7 +14,7 @@ from interp.calibration.feature_answers import FEATURE_INSTRUMENTS, feature_rows
 from interp.calibration.feature_cells import SAMPLES, Cell
 from interp.measurement import Measurement, provenance
 
-VECTORS = (5_120, 10_000, SAMPLES)
+VECTORS = (5_120, SAMPLES)
 """Activations that each SAE of a cell is fitted on; 5,120 are the fewest that `train_sae` takes."""
 ORGANISMS = ("rl", "newskill", "null")
 """One of which the claim is true, one with something new, and one in which nothing was tuned."""
