@@ -53,10 +53,10 @@ def test_every_command_runs_on_every_family(
     monkeypatch.setitem(N_PLACES, "quick", 6)
     monkeypatch.setattr("interp.sae.features.MIN_TOKENS", 5)
     pair = [str(tiny_checkpoint(family, seed)) for seed in (0, 1)]
-    for command in ("layers", "features", "routing", "report"):
+    for command in ("layers", "features", "routing", "claims", "report"):
         run(command, pair, asked, tmp_path / "out")
     saved = {path.stem for path in (tmp_path / "out" / "measurements").glob("*.json")}
-    assert saved >= {"weights", "activations", "swaps", "sae_quality", "features", "answers"}
+    assert saved >= {"weights", "activations", "swaps", "sae_quality", "features", "answers", "lengths"}
     # a verdict may say so too, of what it could have used
     assert 'class="notice">Not measured' not in (tmp_path / "out" / "index.html").read_text()
 
