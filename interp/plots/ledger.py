@@ -45,7 +45,7 @@ def ledger(verdicts: pd.DataFrame) -> go.Figure:
     lines = max(label.count("<br>") + 1 for label in labels)
     figure.update_yaxes(tickvals=rows.index, ticktext=labels, range=[len(rows) - 0.5, -0.5], showgrid=False)
     figure.update_xaxes(
-        title="estimate of the claim's own number", zeroline=True, zerolinecolor=LINE, rangemode="tozero"
+        title="the claim's own number", zeroline=True, zerolinecolor=LINE, rangemode="tozero"
     )
     says = "Claims as reported and as found on this pair, with 95% intervals"
     return finish(figure, says, height=len(rows) * (lines * LINE_HEIGHT + 14))
@@ -86,7 +86,7 @@ def ledgers(verdicts: pd.DataFrame) -> go.Figure:
     for between in range(1, len(order)):
         figure.add_hline(between - 0.5, line={"color": LINE, "width": 0.5}, layer="below")
     figure.update_yaxes(tickvals=list(order.values()), ticktext=labels, range=[len(order) - 0.5, -0.5], showgrid=False)
-    figure.update_xaxes(title="estimate of the claim's own number", zeroline=True, zerolinecolor=LINE)
+    figure.update_xaxes(title="the claim's own number", zeroline=True, zerolinecolor=LINE)
     lines = max(label.count("<br>") + 1 for label in labels)
     each = max(lines * LINE_HEIGHT + 8, 11 * len(pairs))
     return finish(figure, "Claims as reported and as found, with 95% intervals", height=len(order) * each)
