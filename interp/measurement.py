@@ -1,9 +1,7 @@
 """One tidy table, its unit, and what it was made with: what every instrument returns and every figure draws."""
 
 import ast
-import contextlib
 import functools
-import glob
 import hashlib
 import importlib.metadata
 import json
@@ -12,7 +10,6 @@ import math
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +20,6 @@ import pandas as pd
 _log = logging.getLogger("interp")
 
 SCHEMA = 1
-_ABANDONED = 3600.0
-"""Seconds after which half a file has no writer any more: to write one takes seconds."""
 _PACKAGES = ("interp", "torch", "transformers", "transformer-lens", "sae-lens", "numpy")
 
 
@@ -177,10 +172,7 @@ def code_digest(*modules: str) -> str:
 
 
 def write_whole(path: Path, text: str | bytes) -> None:
-    """Write a file so that a reader finds all of it or nothing, whatever happens in between.
-
-    What a write of the same file left behind that was killed an hour ago or earlier goes.
-    """
+    """Write a file so that a reader finds all of it or nothing, whatever happens in between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -191,10 +183,6 @@ def write_whole(path: Path, text: str | bytes) -> None:
         Path(temporary).chmod(0o644)  # as a file that was opened in the usual way, not mkstemp's 0600
         os.replace(temporary, path)
         _sync(path.parent)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
-            with contextlib.suppress(FileNotFoundError):  # another process may do the same
-                if time.time() - left.stat().st_mtime > _ABANDONED:
-                    left.unlink()
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

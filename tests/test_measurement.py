@@ -1,8 +1,6 @@
 """A measurement is written whole, comes back as it was, and is made again only when what it hangs on has changed."""
 
 import json
-import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -74,17 +72,6 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
         write_whole(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_a_killed_write_left_goes_with_a_later_one_unless_it_may_still_be_written(tmp_path: Path) -> None:
-    path, hour = tmp_path / "file", time.time() - 3601
-    old, young, other = (tmp_path / name for name in (".file.abc", ".file.def", ".another.abc"))
-    for left in (old, young, other):
-        left.write_text("half")
-    for left in (old, other):
-        os.utime(left, (hour, hour))
-    write_whole(path, "whole")
-    assert sorted(tmp_path.iterdir()) == sorted([path, young, other])
 
 
 def test_a_digest_hangs_on_content_and_not_on_order_of_keys() -> None:
