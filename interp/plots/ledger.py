@@ -44,9 +44,7 @@ def ledger(verdicts: pd.DataFrame) -> go.Figure:
     labels = [f"{wrap(claim, 26)}<br>n = {n:,}" for claim, n in zip(rows.claim, rows.n, strict=True)]
     lines = max(label.count("<br>") + 1 for label in labels)
     figure.update_yaxes(tickvals=rows.index, ticktext=labels, range=[len(rows) - 0.5, -0.5], showgrid=False)
-    figure.update_xaxes(
-        title="the claim's own number", zeroline=True, zerolinecolor=LINE, rangemode="tozero"
-    )
+    figure.update_xaxes(title="the claim's own number", zeroline=True, zerolinecolor=LINE, rangemode="tozero")
     says = "Claims as reported and as found on this pair, with 95% intervals"
     return finish(figure, says, height=len(rows) * (lines * LINE_HEIGHT + 14))
 
