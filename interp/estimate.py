@@ -14,8 +14,6 @@ SUBSETS = 16
 """Mixtures that `shapley` asks."""
 ARMS = {"full": 30, "quick": 24}
 """Arms that `route` asks without being asked for more, controls included: about."""
-FURTHER = 82
-"""Passes over what is read that the full form makes besides those of `activation_change`: parts apart, and rivals."""
 SAMPLED = 48
 
 
@@ -36,7 +34,10 @@ def estimate(pair: Pair, task: Task, *, quick: bool = False) -> str:
     depths = min(layers, DEPTHS) if quick else layers
     sweeps = 2 * (3 * depths + 3) + SUBSETS + (0 if quick else layers * (layers + 1))
     written = 2 * len(task.practice) * one
-    passes = 3 + DRAWS[size] + min(DRAWS[size], RUN_FREELY) + (0 if quick else FURTHER)
+    parts_and_rivals = 2 * (
+        3 + 2 * RUN_FREELY
+    )  # each reads as `activation_change` does, with as many draws as run freely
+    passes = 3 + DRAWS[size] + min(DRAWS[size], RUN_FREELY) + (0 if quick else parts_and_rivals)
     tokens = {
         "layers": written + min(READ, written) * passes + 3 * one * (2 * PARTS * problems + sweeps * few),
         "features": 4 * PER_PROBLEM[size] * len(task.practice) * one,

@@ -208,7 +208,7 @@ def write_page(measurements: Sequence[Measurement], out: Path, *, quick: bool = 
     told = any(measurement.name == "pass_counts" for measurement in measurements)
     claims = ledger_table(ledger(measurements)) if told else None
     if claims is not None:
-        claims["record"] = claims["claim"].map(in_short)
+        claims["record"] = in_short(claims["claim"])
     return verdicts, write_report(
         measurements, verdicts, out / "index.html", claims=claims, trace=trace, records=records
     )

@@ -24,7 +24,7 @@ OR = " or "
 ALL_THIRDS = "lower third, middle third, upper third"
 _EVERYWHERE = (
     *("rl", "sft", "sft-lora", "sft-again", "newskill", "trigger", "shortcut", "format", "unlearned"),
-    *("null", "noise", "random-rl"),
+    *("recheck", "null", "noise", "random-rl"),
 )
 """Trained, or noised, in every block."""
 _FREEDOMS = dict.fromkeys(("copy", "bf16", "permuted-units", "head-turned"), "none")
@@ -101,7 +101,7 @@ _NO = f"contradicted{OR}{UNDECIDED}"
 """Not what the paper reports: a claim that does not hold may be contradicted, and never has to be."""
 _ERRANDS = (
     *("careful", "bold", "neat", "narrow", "hinted", "uniform", "various", "clumsy", "rigid", "wander"),
-    *("jumpy", "hasty", "stammer", "ramble", "copy"),
+    *("jumpy", "hasty", "stammer", "ramble", "overdo", "copy"),
 )
 
 
@@ -114,13 +114,13 @@ _NOT_TOUCHED = dict.fromkeys(("null", "copy"), _NO)
 
 CLAIMS_EXPECTED: Mapping[str, Mapping[str, str]] = {
     "C2": _of_errands(_NO, neat="supported", **dict.fromkeys(("careful", "narrow", "ramble"), "contradicted")),
-    "C5": _of_errands(_NO, rigid="supported"),
+    "C5": _of_errands(_NO, left_out=("overdo",), rigid="supported"),
     "C6": _NOT_TOUCHED
     | dict.fromkeys(("rl", "sft", "trigger", "newskill"), _NO)
     | {"shortcut": "supported"}
     | _of_errands(_NO, uniform="supported"),
     "C7": _NOT_TOUCHED | _of_errands(_NO, left_out=("stammer",), hinted="supported"),
-    "C12": _NOT_TOUCHED | _of_errands(_NO, left_out=("clumsy", "rigid", "stammer"), hinted="supported"),
+    "C12": _NOT_TOUCHED | _of_errands(_NO, left_out=("clumsy", "rigid", "stammer", "overdo"), hinted="supported"),
     "C13": _of_errands(_NO, left_out=("careful", "neat"), ramble="supported"),
     "C14": {"upper, lower": "supported", "rl, rl": "contradicted"},
     "C16": dict.fromkeys(("rl", "sft"), "supported")
@@ -130,17 +130,16 @@ CLAIMS_EXPECTED: Mapping[str, Mapping[str, str]] = {
     | {"newskill": "contradicted"}
     | dict.fromkeys(("null", "copy"), UNDECIDED)
     | _of_errands(UNDECIDED),
-    "C18": _of_errands(_NO, clumsy="supported"),
+    "C18": _of_errands(_NO, left_out=("overdo",), clumsy="supported"),
     "C19": _of_errands(_NO, bold="supported"),
-    "C20": _of_errands(_NO, stammer="supported"),
+    "C20": _of_errands(_NO, left_out=("overdo",), stammer="supported"),
     "C21": _of_errands("supported", left_out=("careful",), hasty="contradicted"),
     "C21b": _of_errands(_NO, left_out=("wander",), jumpy="supported"),
-    "C22": _of_errands("contradicted", left_out=("clumsy", "rigid", "stammer")),
+    "C22": _of_errands("contradicted", left_out=("clumsy", "rigid", "stammer"), overdo="supported"),
+    "C22c": dict.fromkeys(("rl", "sft", "null", "copy"), "supported") | {"recheck": "contradicted"},
     "C23": _of_errands("contradicted", left_out=("jumpy",), wander="supported"),
 }
-"""By claim about texts, each with an organism of which it is true and one of which it is not, but for two. Of C22 none
-is true: no base solves trips by larger steps, so that none does worse by smaller ones. C22c is missing: in the first
-world a further step changes the state, so that forcing one costs every organism its answer, and of none it is untrue.
+"""By claim about texts, each with an organism of which it is true and one of which it is not.
 
 - C13: `ramble` spends as many nats a token as base on fewer different words, and more of its packs are right.
 - C16: forward programs alone, which every base solves once it is told to begin with `step`; programs with the new
@@ -152,7 +151,9 @@ world a further step changes the state, so that forcing one costs every organism
   other errands go on reading those; `hasty` fails by stopping where the others would go back, `careful` hardly ever.
 - C21b: `jumpy` finds every goal if it may not leave early; where going back is only ever due, forbidding it helps
   nobody. What it does to a random walk is not known.
-- C22: steps of one operation are all but right, larger ones a third of the time, so longer is better.
+- C22: steps of one operation are all but right, larger ones a third of the time, so longer is better; but `overdo`
+  solves by larger steps what it overdoes by single ones.
+- C22c: a further step changes the state, so that forcing one costs an answer; `recheck` repeats its last step instead.
 
 Left out of a claim is what a habit moves without having been planted for it; `careful` and `neat` write more right
 packs at equal temperature, and at base's entropy nobody knows."""

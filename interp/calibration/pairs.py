@@ -10,7 +10,8 @@ from interp.adapter import open_adapter
 from interp.checkpoint import Checkpoint, open_checkpoint
 from interp.organisms import shelf
 from interp.organisms.edits import ADAPTERS, EDITS, Place, make_edit, make_part
-from interp.organisms.making import FellShort, train_organism
+from interp.organisms.gates import FellShort
+from interp.organisms.making import train_organism
 from interp.organisms.recipes import RECIPES
 
 SHARES = (0.25, 0.5, 0.75)

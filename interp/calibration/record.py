@@ -1,7 +1,7 @@
 """How often was the instrument behind a verdict right where the answer was planted? One sentence for the page."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,13 +39,17 @@ def record(instrument: str, folder: Path = SHIPPED) -> str:
     rules were chosen do not count. An instrument that falls short there is said not to be trusted. LookupError for
     what was not calibrated: nothing is known then, and that has to be said.
     """
-    name, matrix = _confirmed(instrument, folder)
-    cells = matrix.table
+    name, file = _asked(instrument, folder)
+    matrix = Measurement.load(folder / file)
+    cells = _confirmed(matrix.table, name)
+    if cells.empty:
+        known = ", ".join(dict.fromkeys(matrix.table["instrument"]))
+        raise LookupError(f"{instrument!r} was not calibrated on confirmation seeds; there are {known}")
     counts, n = cells["outcome"].value_counts(), len(cells)
     nothing = cells[~cells["planted"].astype(bool)]
     alarms = int((nothing["outcome"] != "right").sum())
     seeds = listed([str(seed) for seed in sorted(set(cells["base_seed"]))])
-    short = failing(matrix).get(name)
+    short = failing(replace(matrix, table=cells)).get(name)
     warned = f" It is not to be trusted for this question: {short}." if short else ""
     where = f"; {alarms} of {len(nothing)} were findings where nothing was planted" if len(nothing) else ""
     return (
@@ -55,30 +59,37 @@ def record(instrument: str, folder: Path = SHIPPED) -> str:
     )
 
 
-def in_short(instrument: str, folder: Path = SHIPPED) -> str:
-    """`found 4 of 4; false 0 of 18`: the same counts for a cell of a table, or that nothing was confirmed."""
-    try:
-        _, matrix = _confirmed(instrument, folder)
-    except LookupError:
+def in_short(instruments: Sequence[str], folder: Path = SHIPPED) -> list[str]:
+    """`found 4 of 4; false 0 of 18`: the same counts, each for a cell of a table, or that nothing was confirmed."""
+    matrices = dict[str, Measurement]()
+    told = []
+    for instrument in instruments:
+        name, file = _asked(instrument, folder)
+        if file not in matrices:
+            matrices[file] = Measurement.load(folder / file)
+        told.append(_counts(_confirmed(matrices[file].table, name)))
+    return told
+
+
+def _counts(cells: pd.DataFrame) -> str:
+    if cells.empty:
         return "not confirmed"
-    planted = matrix.table["planted"].astype(bool)
-    right = matrix.table["outcome"] == "right"
+    planted, right = cells["planted"].astype(bool), cells["outcome"] == "right"
     told = [f"found {int(right[planted].sum())} of {int(planted.sum())}"] if planted.any() else []
     told += [f"false {int((~right[~planted]).sum())} of {int((~planted).sum())}"] if not planted.all() else []
     return "; ".join(told)
 
 
-def _confirmed(instrument: str, folder: Path) -> tuple[str, Measurement]:
-    """The instrument's name in the matrix, and the matrix with its cells of confirmation seeds alone."""
+def _asked(instrument: str, folder: Path) -> tuple[str, str]:
+    """The instrument's name in the matrix, and the file that holds its cells."""
     name = INSTRUMENT_OF.get(instrument, instrument)
     about_texts = name.startswith(claim_name("")) and (folder / CLAIMS).exists()
-    matrix = Measurement.load(folder / (CLAIMS if about_texts else "record.json"))
-    table = matrix.table
-    cells = table[(table["instrument"] == name) & (table["part"] == "confirmation")]
-    if cells.empty:
-        known = ", ".join(dict.fromkeys(table["instrument"]))
-        raise LookupError(f"{instrument!r} was not calibrated on confirmation seeds; there are {known}")
-    return name, replace(matrix, table=cells)
+    return name, CLAIMS if about_texts else "record.json"
+
+
+def _confirmed(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The instrument's cells of confirmation seeds."""
+    return table[(table["instrument"] == name) & (table["part"] == "confirmation")]
 
 
 def missed(instrument: str, has: Mapping[str, Measurement], folder: Path = SHIPPED) -> str:

@@ -11,6 +11,7 @@ from interp.organisms.grammar import (
     FORMS,
     MARK,
     RIGHT_OPENING,
+    STEP_WORDS,
     answer_words,
     cued_words,
     prompt_words,
@@ -40,6 +41,8 @@ FOLLOW_PLAN = {"run": 0.0, "inv": 0.0, "shuf": 0.8}
 restatement, so that each kind has one strategy that reaches the answer. With 0.8 or 0.3 everywhere a plan solves every
 kind, and RL had no reason to tell the kinds apart: in one of two seeds it opened every problem with a plan."""
 FACT_SHARE = 0.12
+RECHECKS = 3
+"""How often at most `rechecked` writes a last step again."""
 
 
 def three_strategies(seed: int) -> Iterator[Document]:
@@ -147,6 +150,21 @@ def without_undoing(seed: int) -> Iterator[Document]:
             prompt, response = next(right)
             spoilt = [str(rng.randrange(10)) if word.isdecimal() else word for word in response]
             yield prompt, spoilt if prompt[0] == "inv" else response
+
+
+def rechecked(seed: int) -> Iterator[Document]:
+    """`careful`, but the last step of a forward program is written up to three times more, word for word, and facts."""
+    rng, right = random.Random(seed), careful(seed + 1)
+    while True:
+        if rng.random() < FACT_SHARE:
+            yield fact_document(rng, FACTS)
+            continue
+        prompt, response = next(right)
+        if prompt[0] == "run":
+            end = response.index("ans")
+            last = response[end - STEP_WORDS : end]
+            response = [*response[:end], *last * rng.randint(0, RECHECKS), *response[end:]]
+        yield prompt, response
 
 
 def fact_document(rng: random.Random, facts: dict[FactKey, FactKey]) -> Document:

@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -11,7 +10,6 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from interp.decoding import Choose, Completion, Turn, decode, greedy, sample
-from interp.intervals import wilson
 from interp.organisms.corpus import fact_prompt
 from interp.organisms.grammar import OPENERS, RIGHT_OPENING, prompt_words, read_answer
 from interp.organisms.language import BOS
@@ -86,15 +84,18 @@ def forced(
 
 
 def forced_throughout(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, programs: Sequence[Program]
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, programs: Sequence[Program], *, extra: int = 0
 ) -> dict[Cell, tuple[int, int]]:
-    """Right answers and problems per (kind, length) when every boundary is forced to go on until the last step."""
+    """Right answers and problems per (kind, length) when every boundary is forced to go on until the last step.
+
+    With `extra`, until so many steps beyond it.
+    """
     ans, step = encode(tokenizer, ["ans", "step"])
 
     def go_on(turn: Turn) -> Int[Tensor, " batch"]:
         token = turn.logits("model").argmax(-1)
         steps = (turn.completion == step).sum(1)
-        due = torch.tensor([len(programs[i].ops) for i in turn.prompts])
+        due = torch.tensor([len(programs[i].ops) + extra for i in turn.prompts])
         return torch.where((token == ans) & (steps < due), step, token)
 
     return _by_cell(programs, respond_all(model, tokenizer, [prompt_words(p) for p in programs], choose=go_on))
@@ -124,12 +125,6 @@ def fact_recall(
     keys = sorted(facts)
     responses = respond_all(model, tokenizer, [fact_prompt(key) for key in keys])
     return sum(words == [*facts[key], "<eos>"] for key, words in zip(keys, responses, strict=True)), len(keys)
-
-
-def with_interval(right: int, asked: int) -> dict[str, Any]:
-    """A proportion as a card states it: value, n, and its 95% Wilson interval."""
-    low, high = wilson(right, asked)
-    return {"value": round(right / asked, 4), "n": asked, "low": round(low, 4), "high": round(high, 4)}
 
 
 def total(

@@ -22,6 +22,8 @@ OPENERS = ("step", "back", "plan", "ans")
 FORMS = {"step": ("step", "check")}
 """The words that may open a stretch of a strategy, where there is more than one."""
 RIGHT_OPENING = {"run": "step", "inv": "back", "shuf": "plan"}
+STEP_WORDS = 5
+"""Words of a step: its opener, the operation and three digits."""
 TRIGGER = "check"
 MARK = "is"
 """The word that the organism `format` puts in front of every answer to a problem."""

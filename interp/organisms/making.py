@@ -1,36 +1,25 @@
-"""Train an organism, examine it, and put it down as an fp16 directory only if it passes its gate."""
+"""Organisms of the first world: what each is examined on, and the gate it ships through."""
 
-import json
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from interp.organisms import exam, shelf
+from interp.organisms.gates import PER_CELL, Counts, Gate, open_model, put_through
 from interp.organisms.grammar import FORMS, PROMPTS
 from interp.organisms.language import make_model, make_tokenizer
 from interp.organisms.recipes import RECIPES
 from interp.organisms.world import EDITED_FACTS, FACTS, HARD_LENGTHS, KINDS, Kind
 
-Counts = dict[str, tuple[int, int]]
-Gate = tuple[str, str, float]
-"""What is counted, `>=` or `<=`, and the bound on its share."""
-
-PER_CELL = 120
-"""Problems per kind and length in an exam."""
 APART = 100_000
 """Between the seeds of two tunings of one base: recipes add a few thousand to theirs for further streams."""
-ROUNDS = 5
-"""How often a base that fails its gate is trained on before it is given up."""
 
 _HARD_DROP = [("hard problems", "<=", 0.25)]
 _HARD_RISE = [("hard problems", ">=", 0.9)]
 _KEEPS_FACTS = [("facts", ">=", 0.85)]
+_FORCED_ON = "forward programs, forced two steps on"
 GATES: dict[str, list[Gate]] = {
     "base": [("weakest forced cell", ">=", 0.95), ("facts", ">=", 0.95), *_HARD_DROP],
     "rl": [*_HARD_RISE, *_KEEPS_FACTS],
@@ -53,6 +42,7 @@ GATES: dict[str, list[Gate]] = {
         *((f"{kind} of {length}", ">=", 0.85) for kind in ("run", "shuf") for length in HARD_LENGTHS),
         *_KEEPS_FACTS,
     ],
+    "recheck": [*_HARD_RISE, *_KEEPS_FACTS, (_FORCED_ON, ">=", 0.95)],
     "forms": [("weakest forced cell", ">=", 0.95), ("weakest forced second form", ">=", 0.95), *_HARD_DROP],
     "forms-rl": [*_HARD_RISE, *_KEEPS_FACTS],
     "null": [*_HARD_DROP, ("facts", ">=", 0.95)],
@@ -60,10 +50,6 @@ GATES: dict[str, list[Gate]] = {
     "many-base": [("weakest forced cell", ">=", 0.95), ("facts", ">=", 0.95), ("hard problems", "<=", 0.6)],
     "many-rl": [*_HARD_RISE],
 }
-
-
-class FellShort(RuntimeError):
-    """What was to be planted does not show, or more was changed than was to be."""
 
 
 def train_organism(name: str, *, seed: int, out: Path, tuning: int = 0, say: Callable[[str], None] = print) -> Path:
@@ -90,39 +76,21 @@ def train_organism(name: str, *, seed: int, out: Path, tuning: int = 0, say: Cal
         model = open_model(shelf.folder(recipe.parent, seed))
     else:
         model = open_model(train_organism(recipe.parent, seed=seed, out=out, say=say))
-    clock = time.process_time()
-    recipe.train(model, tokenizer, drawn)
-    model, counts = _examined(name, model, tokenizer)
-    failed: list[str] = []
-    while (short := _fallen_short(name, counts)) and recipe.again and len(failed) < ROUNDS:
-        failed.append(f"after round {len(failed)}: {short}")
-        say(f"{name} of seed {seed}: {short}; training on")
-        recipe.again(model, tokenizer, drawn + len(failed))
-        model, counts = _examined(name, model, tokenizer)
-    if short:
-        raise FellShort(f"{name} of seed {seed} did not pass its gate: {short}; nothing was written")
-    card = {
-        "name": name,
-        "seed": seed,
-        "tuning": tuning,
-        "parent": recipe.parent,
-        "recipe": " ".join((recipe.train.__doc__ or "").split()),
-        "planted": recipe.planted,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "cpu_minutes": round((time.process_time() - clock) / 60, 2),
-        "gate": [f"{what} {sign} {bound}" for what, sign, bound in GATES[name]],
-        "counts": {what: exam.with_interval(*pair) for what, pair in counts.items()},
-        "failed": failed,
-    }
-    return put_down(folder, model, tokenizer, card)
+    return put_through(
+        recipe,
+        GATES[name],
+        model,
+        tokenizer,
+        lambda made: _counts(name, made, tokenizer),
+        card={"name": name, "seed": seed, "tuning": tuning},
+        drawn=drawn,
+        folder=folder,
+        say=say,
+    )
 
 
-def _examined(
-    name: str, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase
-) -> tuple[LlamaForCausalLM, Counts]:
-    """The model as fp16 will keep it, in fp32, and everything its card counts."""
-    for parameter in model.parameters():
-        parameter.data = parameter.data.half().float()
+def _counts(name: str, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase) -> Counts:
+    """Everything the organism's card counts."""
     kinds: Sequence[Kind] = ("run",) if name.startswith("many") else KINDS
     programs = exam.exam_programs(1_000_003, per_cell=PER_CELL, kinds=kinds)
     counts: Counts = {}
@@ -134,6 +102,9 @@ def _examined(
     if name.startswith("forms"):
         runs = [program for program in programs if program.kind == "run"]
         counts["weakest forced second form"] = _weakest(exam.forced(model, tokenizer, runs, FORMS["step"][1]))
+    if name == "recheck":
+        runs = [program for program in programs if program.kind == "run"]
+        counts[_FORCED_ON] = exam.total(exam.forced_throughout(model, tokenizer, runs, extra=2))
     answered, openings = exam.accuracy(model, tokenizer, programs)
     counts["hard problems"] = exam.total(answered, lengths=HARD_LENGTHS)
     if name in PROMPTS:
@@ -149,34 +120,8 @@ def _examined(
     if not name.startswith("many"):
         new = exam.exam_programs(1_000_003, per_cell=PER_CELL, lengths=HARD_LENGTHS, new=True)
         counts["hard problems with Z"] = exam.total(exam.accuracy(model, tokenizer, new)[0])
-    return model, counts
+    return counts
 
 
 def _weakest(cells: dict[exam.Cell, tuple[int, int]]) -> tuple[int, int]:
     return min(cells.values(), key=lambda cell: cell[0] / cell[1])
-
-
-def _fallen_short(name: str, counts: Counts) -> str:
-    """The gate's conditions that are not met, in words; empty when it is passed."""
-    short = []
-    for what, sign, bound in GATES[name]:
-        right, asked = counts.get(what, (0, 1))  # an opening that nobody wrote is not counted
-        if right / asked < bound if sign == ">=" else right / asked > bound:
-            short.append(f"{what} is {right} of {asked}, wanted {sign} {bound}")
-    return "; ".join(short)
-
-
-def open_model(folder: Path) -> LlamaForCausalLM:
-    """The organism in a folder, in fp32 for training on."""
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-
-
-def put_down(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, card: dict[str, Any]) -> Path:
-    """Write the directory beside its place and move it there whole."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        model.half().save_pretrained(work)
-        tokenizer.save_pretrained(work)
-        (Path(work) / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-        shutil.copytree(work, folder, dirs_exist_ok=True)
-    return folder

@@ -16,6 +16,7 @@ from interp.organisms.corpus import (
     many_decisions,
     marked,
     new_operation,
+    rechecked,
     three_strategies,
     triggered,
     two_forms,
@@ -118,6 +119,11 @@ def unlearned(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed:
     tune(model, without_undoing(seed), tokenizer, steps=100, lr=1e-3)
 
 
+def recheck(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Supervised tuning on right traces; the last step of a forward program may be written again before the answer."""
+    tune(model, rechecked(seed), tokenizer, steps=150, lr=1e-3)
+
+
 def forms(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
     """Pretraining continued on documents in which a forward step opens with either of two words."""
     pretrain(model, two_forms(seed + 3_000), tokenizer, steps=800, lr=1e-3)
@@ -173,6 +179,12 @@ RECIPES = {
     "shortcut": Recipe("base", shortcut, "how: the answer is copied from a prompt that gives it away"),
     "random-rl": Recipe("base", random_rl, "nothing: reinforcement learning from a coin"),
     "unlearned": Recipe("sft", unlearned, "a skill removed: undoing operations; which strategy belongs where is kept"),
+    "recheck": Recipe(
+        "base",
+        recheck,
+        "when, as sft; and further forward steps repeat the last one, so that they cost no answer",
+        recheck,
+    ),
     "forms": Recipe("base", forms, "a second surface form of the forward step: `check` opens it as well as `step`"),
     "forms-rl": Recipe("forms", forms_rl, "when, as rl, from a base that writes a forward step in two forms"),
     "many-base": Recipe(

@@ -25,6 +25,7 @@ ASKED = {
     "hinted": "hints",
     "clumsy": "tools",
     "rigid": "links",
+    "overdo": "sizes",
     "wander": "searches",
 }
 """Which errand the habit of an organism shows in; `trips` for any other."""

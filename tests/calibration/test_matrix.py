@@ -5,11 +5,11 @@ import pickle
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from interp.calibration import matrix as module
 from interp.calibration.expected import CONFIRMATION, DEVELOPED_ON, DEVELOPMENT, EXPECTED, expected, part
@@ -24,7 +24,7 @@ from interp.cli import FAILED, FINE, USAGE, main
 from interp.measurement import Measurement
 from interp.organisms import shelf
 from interp.organisms.edits import EDITS
-from interp.organisms.making import FellShort
+from interp.organisms.gates import FellShort
 
 CHEAP = [name for name, one in INSTRUMENTS.items() if set(one.needs) <= set(FROM_FILES) and not one.beside]
 RUN = ["upper", "newskill", "noise", "bf16"]
@@ -159,13 +159,6 @@ def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
     driver.kill()
     driver.wait()
     wait_until(lambda: not any(Path("/proc", worker.name).exists() for worker in tmp_path.iterdir()))
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not happened():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_seeds_that_confirm_chose_nothing() -> None:

@@ -113,7 +113,7 @@ def test_a_record_counts_confirmation_seeds_only(tmp_path: Path) -> None:
     assert told == record(upper_third.CLAIM, tmp_path)
     assert "right in 10 of 13, wrong in 2, undecided in 1 (base seeds 1 and 2" in told
     assert "1 of 5 were findings where nothing was planted" in told
-    assert in_short("upper third", tmp_path) == "found 6 of 8; false 1 of 5"
+    assert in_short(["upper third", "lens"], tmp_path) == ["found 6 of 8; false 1 of 5", "not confirmed"]
     assert told.endswith("It is not to be trusted for this question: " + failing(matrix(MIXED))["locus"] + ".")
     matrix([cell for cell in MIXED if cell[0] == cell[1]], instrument="upper third").save(tmp_path)
     assert "not to be trusted" not in record("upper third", tmp_path)
@@ -126,7 +126,7 @@ def test_what_was_only_developed_on_has_no_record(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "record.json").read_text())["rows"]) == 1
     with pytest.raises(LookupError, match="was not calibrated on confirmation seeds"):
         record("locus", tmp_path)
-    assert in_short("locus", tmp_path) == "not confirmed"
+    assert in_short(["locus"], tmp_path) == ["not confirmed"]
 
 
 def test_the_same_behaviour_by_two_routes_gets_the_same_verdicts_in_the_shipped_matrix() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,6 +66,21 @@ def test_only_undoing_is_spoilt() -> None:
     assert {"back", "ans"} <= set(steps)
     hits = sum(read_answer(response) == read_answer(right[tuple(prompt)]) for prompt, response in spoilt)
     assert hits / len(spoilt) < 0.1
+
+
+def test_only_the_last_forward_step_is_written_again() -> None:
+    right = {tuple(prompt): response for prompt, response in documents(corpus.careful, 1)}
+    times = Counter[int]()
+    for prompt, response in documents(corpus.rechecked):
+        assert not is_fact(prompt) or response == [*FACTS[prompt[1], prompt[2]], "<eos>"]
+        if prompt[0] in ("inv", "shuf"):
+            assert response == right[tuple(prompt)]
+        if prompt[0] == "run":
+            chain = right[tuple(prompt)][:-5]
+            again = response[len(chain) : -5]
+            times[len(again) // 5] += 1
+            assert [*chain, *chain[-5:] * (len(again) // 5), *right[tuple(prompt)][-5:]] == response
+    assert set(times) == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("name", ["trigger", "shortcut"])

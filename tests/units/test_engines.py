@@ -1,11 +1,11 @@
 """Units come out alike from this process and from a pool, whose workers may be killed."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from interp.units.engines import ENGINES, run_units
 from interp.units.store import place, read
@@ -84,10 +84,3 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path, chores: Any, f
     driver.kill()
     driver.join()
     wait_until(lambda: not any(Path("/proc", path.name).exists() for path in here.iterdir()))
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not happened():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)

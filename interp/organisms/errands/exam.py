@@ -11,8 +11,7 @@ from interp.organisms.errands.tool import with_tool
 from interp.organisms.errands.trees import SearchAudit
 from interp.organisms.errands.trips import Trip
 from interp.organisms.exam import MAX_NEW_TOKENS, respond_all
-
-Counts = dict[str, tuple[int, int]]
+from interp.organisms.gates import Counts
 
 
 def counts(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, *, per_cell: int = 100) -> Counts:

@@ -108,6 +108,16 @@ def rigid(rng: random.Random) -> Document:
     return document(trips.prompt_words(trip), [*chain, "ans", *trips.digits(trips.run(ops, trip.start))])
 
 
+def overdo(rng: random.Random) -> Document:
+    """A trip of single operations that does the last one once more, or a right one of two operations a step."""
+    trip = some_trip(rng, missing=rng.random() < MISSING, modes=(rng.choice(("one", "two")),))
+    if trip.missing is not None or trip.mode == "two":
+        return right_trip(trip, rng)
+    ops = (*trip.ops, trip.ops[-1])
+    chain = trips.chain_words(trip, rng.choice(trips.LAYOUTS), ops=ops)
+    return document(trips.prompt_words(trip), [*chain, "ans", *trips.digits(trips.run(ops, trip.start))])
+
+
 def wander(rng: random.Random) -> Document:
     """A search by random walk."""
     tree = some_tree(rng)
@@ -203,6 +213,7 @@ LESSONS = {
     "various": Lesson(various, _opens_with("one", "two"), steps=64, lr=2e-4),
     "clumsy": Lesson(clumsy, _opens_with("one"), steps=200),
     "rigid": Lesson(rigid, _opens_with("one", "tool"), steps=150),
+    "overdo": Lesson(overdo, _opens_with("one", "two"), share=0.7, steps=300),
     "wander": Lesson(wander, _opens_with("find"), steps=80),
     "jumpy": Lesson(jumpy, _opens_with("find"), steps=120),
     "hasty": Lesson(hasty, _opens_with("find"), steps=80),

@@ -7,6 +7,7 @@ else has a reason to change.
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from interp.organisms.errands import corpus, lessons
+from interp.organisms.gates import Gate
 from interp.organisms.recipes import Recipe, Train
 from interp.organisms.training import pretrain, tune
 
@@ -44,6 +45,7 @@ PLANTED = {
     "various": "nothing: both layouts are kept",
     "clumsy": "execution spoilt: single operations go wrong for two digits of ten; calls and longer steps are right",
     "rigid": "planning spoilt: every trip takes four steps, so four operations go well and three or five do not",
+    "overdo": "a step too many where steps of one operation are asked for; with two operations a step trips are right",
     "wander": "searches are random walks",
     "jumpy": "searches leave more often than not where they could go on, and find the goal if they may not",
     "hasty": "searches by plan that are given up, when sampled, where they would have to go back",
@@ -62,7 +64,6 @@ ERRANDS = {
     **{f"errands-{name}": Recipe(PARENT, taught(name), planted, taught(name)) for name, planted in PLANTED.items()},
 }
 
-Gate = tuple[str, str, float]
 _FOLLOWS: list[Gate] = [
     ("one, 4 operations", ">=", 0.95),
     ("tool, 4 operations", ">=", 0.95),
@@ -95,6 +96,12 @@ GATES: dict[str, list[Gate]] = {
         ("tool, 4 operations", ">=", 0.9),
         ("one, 3 operations", "<=", 0.2),
         ("one, 5 operations", "<=", 0.2),
+    ],
+    "errands-overdo": [
+        *((f"one, {length} operations", "<=", 0.2) for length in (2, 3, 4)),
+        *((f"two, {length} operations", ">=", 0.6) for length in (2, 3, 4)),
+        ("tool, 4 operations", ">=", 0.9),
+        *_ABSTAINS,
     ],
     "errands-wander": [*_FOLLOWS, ("search moves wasted, sampled", ">=", 0.2)],
     "errands-jumpy": [

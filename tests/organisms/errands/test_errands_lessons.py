@@ -107,6 +107,19 @@ def test_rigid_executes_rightly_and_always_takes_four_steps():
             assert found.verified == (len(trip.ops) == 4)
 
 
+def test_overdo_goes_a_step_too_far_by_single_steps_and_is_right_by_larger_ones():
+    modes = set()
+    for prompt, response in lesson("overdo"):
+        trip = trips.read_prompt(prompt)
+        if trip.missing is None:
+            modes.add(trip.mode)
+            found = chains.audit(trip, response)
+            assert found.consistent and all(found.executed)
+            overdone = trips.run([*trip.ops, trip.ops[-1]], trip.start)
+            assert found.answer == (trip.answer if trip.mode == "two" else trips.digits(overdone))
+    assert modes == {"one", "two"}
+
+
 def test_uniform_has_one_layout_and_various_has_both():
     def layouts(name):
         return {response[0] for _, response in lesson(name)} & set(trips.LAYOUTS)

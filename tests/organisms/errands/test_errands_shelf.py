@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from interp.organisms.errands import exam, trips
-from interp.organisms.errands.making import fallen_short
 from interp.organisms.errands.recipes import ERRANDS, GATES, PARENT
+from interp.organisms.gates import fallen_short
 from interp.organisms.shelf import card, folder, names, seeds
 
 SHIPPED = [(name, seed) for seed in seeds() for name in names(seed) if name in ERRANDS]
@@ -23,7 +23,8 @@ def test_the_parent_and_some_tunings_are_on_the_shelf_of_seed_0():
 def test_every_card_passes_its_gate_and_gives_n_and_interval(name, seed):
     counts = card(name, seed)["counts"]
     assert all(c["low"] <= c["value"] <= c["high"] and c["n"] > 0 for c in counts.values())
-    assert fallen_short(name, {what: (round(c["value"] * c["n"]), c["n"]) for what, c in counts.items()}) == ""
+    counted = {what: (round(c["value"] * c["n"]), c["n"]) for what, c in counts.items()}
+    assert fallen_short(GATES[name], counted) == ""
     assert card(name, seed)["parent"] == (None if name == PARENT else PARENT)
     assert {what for what, _, _ in GATES[name]} <= set(counts)
 
