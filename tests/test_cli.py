@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from interp.cli import FAILED, FINE, INTERRUPTED, MISSING, PRACTICE, USAGE, main
+from interp.cli import main
+from interp.commands.asked import PRACTICE
+from interp.commands.found import FAILED, FINE, INTERRUPTED, MISSING, USAGE
 from interp.sae.room import N_PLACES, SAMPLES
 
 Checkpoints = Callable[..., Path]

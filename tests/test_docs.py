@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from interp.cli import _parser
+from interp.cli import parser
 from interp.plots.drawing import FIGURES
 
 ROOT = Path(__file__).parent.parent
@@ -40,7 +40,7 @@ def test_commands_parse(page: Path) -> None:
     for line in lines:
         command, *arguments = shlex.split(line) or [""]
         if command.removeprefix(".venv/bin/") == "interp":
-            assert callable(_parser().parse_args(arguments).command)
+            assert callable(parser().parse_args(arguments).command)
         elif command == "make":
             assert re.search(rf"^{arguments[0]}:", makefile, re.MULTILINE), line
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from interp.checkpoint import component_names, open_checkpoint, transformers_config
-from interp.cli import FINE, PRACTICE, main
+from interp.cli import main
+from interp.commands.asked import PRACTICE
+from interp.commands.found import FINE
 from interp.layers.weights import weight_change
 from interp.loading import load_tokenizer
 from interp.pair import load_pair

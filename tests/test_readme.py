@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import interp
-from interp.cli import _parser
+from interp.cli import parser
 from interp.tasks.text import text_task
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +32,7 @@ def calls() -> list[str]:
 def test_commands_parse(call: str) -> None:
     words = shlex.split(call)[1:]
     named_alone = len(words) == 1 and words[0] not in {"doctor", "calibrate"}  # running text leaves the pair out
-    arguments = _parser().parse_args(words + ["a", "b"] * named_alone)
+    arguments = parser().parse_args(words + ["a", "b"] * named_alone)
     assert callable(arguments.command)
 
 

@@ -121,7 +121,7 @@ def unlearned(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed:
 
 def recheck(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
     """Supervised tuning on right traces; the last step of a forward program may be written again before the answer."""
-    tune(model, rechecked(seed), tokenizer, steps=150, lr=1e-3)
+    tune(model, rechecked(seed), tokenizer, steps=300, lr=2e-3)
 
 
 def forms(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:

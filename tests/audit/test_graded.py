@@ -6,7 +6,8 @@ import pytest
 from interp.audit.disagreements import disagreements
 from interp.audit.graded import endings, graded
 from interp.audit.logs import Rollouts, read_rollouts
-from interp.cli import FINE, USAGE, main
+from interp.cli import main
+from interp.commands.found import FINE, USAGE
 
 N = 60
 

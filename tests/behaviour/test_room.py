@@ -62,6 +62,12 @@ def test_a_model_that_follows_its_chain_answers_wrongly_when_made_to_go_on(measu
     assert forced.groupby("dose")["length"].mean().is_monotonic_increasing
 
 
+def test_a_model_that_writes_its_last_step_again_keeps_its_answers_when_made_to_go_on(organism_pair, task):
+    (forced,) = measure_texts(organism_pair("recheck"), task, sizes=SMALL, only=("forced",))
+    accuracy = forced.table.groupby(["arm", "dose"])["correct"].mean()
+    assert accuracy["tuned", 0] == accuracy["tuned", 2] == 1 > accuracy["base", 2]
+
+
 def test_what_is_kept_is_found_again(organism_pair, task, folder, measured):
     names = {"pass_counts", "pass_at_k", "lengths", "formats", "faithfulness", "information", "forced"}
     assert {measurement.name for measurement in measured} == names == {path.stem for path in folder.glob("*.json")}

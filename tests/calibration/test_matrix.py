@@ -20,7 +20,8 @@ from interp.calibration.measuring import FROM_FILES
 from interp.calibration.pairs import KNOWN, Unit
 from interp.calibration.rates import like_a_coin, rates
 from interp.checkpoint import open_checkpoint
-from interp.cli import FAILED, FINE, USAGE, main
+from interp.cli import main
+from interp.commands.found import FAILED, FINE, USAGE
 from interp.measurement import Measurement
 from interp.organisms import shelf
 from interp.organisms.edits import EDITS

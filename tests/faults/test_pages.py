@@ -17,7 +17,8 @@ import pytest
 
 import interp
 from interp.claims.verdict import Verdict
-from interp.cli import FINE, main
+from interp.cli import main
+from interp.commands.found import FINE
 from interp.layers.weights import weight_change
 from interp.measurement import Measurement
 from interp.pair import Pair, load_pair

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from interp.checkpoint import open_checkpoint
-from interp.cli import MISSING, main
+from interp.cli import main
+from interp.commands.found import MISSING
 from interp.doctor import doctor, missing
 from interp.keeping import keeper
 from interp.loading import check_place
@@ -52,7 +53,7 @@ def test_where_nothing_can_be_written_nothing_is_computed(
     def refuse(**where: Any) -> NoReturn:
         raise OSError(30, "Read-only file system", str(where["dir"]))
 
-    monkeypatch.setattr("interp.cli.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("interp.commands.found.tempfile.TemporaryFile", refuse)
     assert main(["report", "--out", str(tmp_path / "out")]) == MISSING
     assert f"interp: Read-only file system: {tmp_path / 'out'}" in capsys.readouterr().err
 

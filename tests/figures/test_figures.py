@@ -12,7 +12,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from interp.cli import FAILED, FINE, USAGE, main
+from interp.cli import main
+from interp.commands.found import FAILED, FINE, USAGE
 from interp.figures.canonical import canonical, largest_difference, to_text
 from interp.figures.check import compare_tables, cost
 from interp.figures.data import load_data, save_data

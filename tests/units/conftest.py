@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from interp.cli import SWEPT
+from interp.commands.sweep import SWEPT
 from interp.measurement import Measurement
 from interp.units.job import Job
 from interp.units.unit import Unit

@@ -9,7 +9,8 @@ import pytest
 
 from interp.checkpoint import open_checkpoint
 from interp.claims.routing_recovers import routing_recovers_gain
-from interp.cli import SWEPT, main
+from interp.cli import main
+from interp.commands.sweep import SWEPT
 from interp.layers.activations import activation_change
 from interp.layers.room import SPECTRA
 from interp.layers.spectra import weight_spectra
