@@ -1,6 +1,7 @@
 """Small real checkpoints of eight architectures, made offline, and the pairs that they make."""
 
 import os
+import time
 
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
@@ -118,3 +119,16 @@ def organism_pair() -> Callable[..., "Pair"]:
     from interp.pair import load_pair
 
     return cache(lambda name, base="base": load_pair(f"organism:{base}", f"organism:{name}"))
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """`wait_until(happened)` returns when another process has made it happen, and fails after two minutes."""
+
+    def wait(happened: Callable[[], bool]) -> None:
+        end = time.monotonic() + 120
+        while not happened():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.05)
+
+    return wait

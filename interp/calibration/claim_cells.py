@@ -28,6 +28,8 @@ TEXTS, ERRANDS = room.Sizes(80, 64, 100), errands_room.Sizes(150, 6, 16)
 PACKS, OF_PACKS = errands_room.Sizes(150, 16, 16), ("feasibility", "diversity")
 """A share that did not move has to lie within 0.04 with its whole interval, which takes twice as many samples; packs
 are short."""
+FORCED_ON = room.Sizes(480, 1, 1)
+"""Forward programs alone are forced on, a third of these; that not one in twenty fell takes more than 100 of them."""
 AT_ONCE = 1024
 """Texts decoded at once: models this small take no longer over them than over a quarter."""
 ELICITED = 240
@@ -98,9 +100,10 @@ def measured(cell: ClaimCell, *, kept: bool = False) -> dict[str, Measurement]:
     if errands:
         return {measurement.name: measurement for measurement in _of_errands(pair, cell)}
     found = _elicited(pair, tuned, cell.folder) if "answers" in cell.needs else []
-    if of_texts := [name for name in cell.needs if name not in ELICITATION]:
-        task = organism_task(tuned, n=TEXTS.problems, practice=1)
-        found += room.measure_texts(pair, task, folder=cell.folder, sizes=TEXTS, only=of_texts, batch_size=AT_ONCE)
+    for sizes, forced in ((FORCED_ON, True), (TEXTS, False)):
+        if only := [name for name in cell.needs if name not in ELICITATION and (name == "forced") == forced]:
+            task = organism_task(tuned, n=sizes.problems, practice=1)
+            found += room.measure_texts(pair, task, folder=cell.folder, sizes=sizes, only=only, batch_size=AT_ONCE)
     return {measurement.name: measurement for measurement in found}
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from waiting import wait_until
 
 from interp.calibration import matrix as module
 from interp.calibration.expected import CONFIRMATION, DEVELOPED_ON, DEVELOPMENT, EXPECTED, expected, part
@@ -153,7 +152,9 @@ def test_processes_say_what_one_says(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+def test_workers_end_with_a_run_that_is_killed(
+    tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
     driver = subprocess.Popen([sys.executable, Path(__file__).with_name("driver.py"), tmp_path])
     wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
     assert all(Path("/proc", worker.name).exists() for worker in tmp_path.iterdir())

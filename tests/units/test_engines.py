@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from waiting import wait_until
 
 from interp.units.engines import ENGINES, run_units
 from interp.units.store import place, read
@@ -73,7 +72,9 @@ def test_the_same_files_come_from_processes_one_of_them_killed(
     assert "a worker died; " in caplog.text
 
 
-def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path, chores: Any, forks: Any) -> None:
+def test_workers_end_with_a_driver_that_is_killed(
+    tmp_path: Path, chores: Any, forks: Any, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
     here = tmp_path / "here"
     here.mkdir()
     driver = forks.Process(
