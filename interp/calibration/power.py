@@ -23,7 +23,7 @@ from interp.measurement import Measurement, provenance
 PROBLEMS = (25, 50, 100, 200, 400)
 REACHED = (1.0, 0.3, 0.1, 0.05)
 """Share of the problems on which tuning did anything: the gap shrinks by it."""
-RESAMPLES = 80
+RESAMPLES = 200
 """Of each number of problems and gap, dealt out over the pairs in which the answer is planted."""
 PLANTED: Mapping[str, tuple[str, ...]] = {
     "when or how": ("rl", "sft", "sft-lora", "upper", "trigger", "newskill", "shortcut"),
