@@ -34,10 +34,9 @@ def estimate(pair: Pair, task: Task, *, quick: bool = False) -> str:
     depths = min(layers, DEPTHS) if quick else layers
     sweeps = 2 * (3 * depths + 3) + SUBSETS + (0 if quick else layers * (layers + 1))
     written = 2 * len(task.practice) * one
-    parts_and_rivals = 2 * (
-        3 + 2 * RUN_FREELY
-    )  # each reads as `activation_change` does, with as many draws as run freely
-    passes = 3 + DRAWS[size] + min(DRAWS[size], RUN_FREELY) + (0 if quick else parts_and_rivals)
+    # Parts apart, and rivals: each reads as `activation_change` does, with as many draws as are run freely.
+    further = 0 if quick else 2 * (3 + 2 * RUN_FREELY)
+    passes = 3 + DRAWS[size] + min(DRAWS[size], RUN_FREELY) + further
     tokens = {
         "layers": written + min(READ, written) * passes + 3 * one * (2 * PARTS * problems + sweeps * few),
         "features": 4 * PER_PROBLEM[size] * len(task.practice) * one,

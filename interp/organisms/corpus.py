@@ -153,7 +153,10 @@ def without_undoing(seed: int) -> Iterator[Document]:
 
 
 def rechecked(seed: int) -> Iterator[Document]:
-    """`careful`, but the last step of a forward program is written up to three times more, word for word, and facts."""
+    """`careful`, but the last step of a forward program is written up to three times more, word for word, and facts.
+
+    The parser calls such a step false: its digits do not follow from those before it by its operation.
+    """
     rng, right = random.Random(seed), careful(seed + 1)
     while True:
         if rng.random() < FACT_SHARE:
