@@ -55,8 +55,7 @@ def calibration(record: Measurement) -> go.Figure:
         for j in range(len(columns)):
             right, n = int(counts[i, j, 0]), int(counts[i, j].sum())
             if n:
-                # Two numbers of two digits, and a percent sign, are wider than a cell.
-                text = str(n) if right == n else f"{right}/{n}" if n < _MANY else f"{right / n:.2f}"[1:]
+                text = _in_cell(right, n)
                 font = {"size": 9 if right == n else 8, "color": _TEXT[int(level[i, j])]}
                 told.append({"x": j, "y": safe(row), "text": text, "font": font})
     # All at once: each one added by itself would copy those that are there.
@@ -110,3 +109,12 @@ def _title(table: pd.DataFrame) -> str:
         f"Answers where the truth was planted: ours are right in {right} of {len(own)}. 3: three answers, all right; "
         f"2/3: two of three; .61: of ten or more. Grey: none wrong, some undecided. Dark: some wrong{usual}"
     )
+
+
+def _in_cell(right: int, n: int) -> str:
+    """What fits: two numbers of two digits, and a percent sign, are wider than a cell."""
+    if right == n:
+        return str(n)
+    if n < _MANY:
+        return f"{right}/{n}"
+    return f"{right / n:.2f}"[1:] if right else "0"
