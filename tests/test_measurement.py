@@ -134,7 +134,7 @@ def test_a_codes_digest_follows_what_it_imports_and_nothing_else(monkeypatch: py
     assert before == code_digest("interp.layers.weights")
     for used in ("interp/layers/weights.py", "interp/layers/ulps.py", "interp/checkpoint.py"):
         assert after(used) != before
-    for other in ("interp/cli.py", "interp/routing/arms.py", "interp/plots/drawing.py"):
+    for other in ("interp/commands/pairs.py", "interp/routing/arms.py", "interp/plots/drawing.py"):
         assert after(other) == before
     with pytest.raises(ValueError, match=r"there is no module 'interp\.layers\.nothing' whose source could be read"):
         code_digest("interp.layers.nothing")
