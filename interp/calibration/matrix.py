@@ -3,7 +3,6 @@
 import functools
 import multiprocessing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from interp.calibration.pairs import KNOWN, Unit
 from interp.calibration.rates import claim_name
 from interp.measurement import Measurement, provenance, source_digest
 from interp.organisms.edits import EDITS
-from interp.units.engines import end_with_driver
+from interp.units.engines import end_with_driver, workers
 
 UNIT = "one answer of an instrument per row, beside what was planted"
 BASE_SEEDS, QUICK_SEEDS = (*DEVELOPMENT, *CONFIRMATION), (0, 1)
@@ -219,7 +218,7 @@ def _each(
         return
     # A forked child would inherit torch's threads in whatever state they are in; models this small need one each.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_begin) as pool:
+    with workers(jobs, spawn, _begin) as pool:
         yield from bar(pool.map(told, units))
 
 

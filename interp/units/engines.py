@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def _processes(todo: Sequence[Unit], do: _Do, jobs: int) -> Iterator[_Outcome]:
     waiting, deaths = dict.fromkeys(todo), 0
     while waiting:
         before = len(waiting)
-        pool = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=context, initializer=end_with_driver)
+        pool = workers(min(jobs, len(waiting)), context, end_with_driver)
         try:
             futures = {pool.submit(do, unit): unit for unit in waiting}
             for future in as_completed(futures):
@@ -101,6 +102,17 @@ def _processes(todo: Sequence[Unit], do: _Do, jobs: int) -> Iterator[_Outcome]:
             _log.warning("a worker died; %d units are left and go to new ones", len(waiting))
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def workers(jobs: int, context: BaseContext, begin: Callable[[], None]) -> ProcessPoolExecutor:
+    """A pool whose workers all start with its first task, each by `begin`.
+
+    Otherwise they start one by one as tasks come, and one that starts while another dies is never told to end: the pool
+    then waits for it for ever, or raises what it does not document (CPython 3.11, `_ExecutorManagerThread`).
+    """
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=begin)
+    pool._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
+    return pool
 
 
 def end_with_driver() -> None:

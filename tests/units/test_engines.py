@@ -1,6 +1,8 @@
 """Units come out alike from this process and from a pool, whose workers may be killed."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,19 @@ def test_a_killed_worker_costs_nothing_but_time(
     assert found == SQUARES
     assert (tmp_path / "killed").exists() and "a worker died; " in caplog.text
     assert all(read(tmp_path, unit) for unit in numbers)
+
+
+def test_a_worker_that_starts_as_another_dies_is_not_waited_for_for_ever(
+    tmp_path: Path, chores: Any, numbers: list[Unit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn = ProcessPoolExecutor._spawn_process
+
+    def late(pool: ProcessPoolExecutor) -> None:
+        time.sleep(1.0 if pool._processes else 0.0)  # by then the first worker is dead, and known to be
+        spawn(pool)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", late)
+    assert run_units(numbers, chores.killed_once, store=tmp_path, engine="processes", jobs=2) == SQUARES
 
 
 def test_workers_that_keep_dying_are_given_up(tmp_path: Path, chores: Any, numbers: list[Unit]) -> None:
