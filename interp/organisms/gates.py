@@ -73,7 +73,7 @@ def fallen_short(gate: Sequence[Gate], counts: Counts) -> str:
     """The gate's conditions that are not met, in words; empty when it is passed."""
     short = []
     for what, sign, bound in gate:
-        right, asked = counts.get(what, (0, 1))  # an opening that nobody wrote is not counted
+        right, asked = counts[what]
         if not asked or (right / asked < bound if sign == ">=" else right / asked > bound):
             short.append(f"{what} is {right} of {asked}, wanted {sign} {bound}")
     return "; ".join(short)

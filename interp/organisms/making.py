@@ -113,8 +113,8 @@ def _counts(name: str, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBa
     for (kind, length), pair in sorted(answered.items()):
         counts[f"{kind} of {length}"] = pair
     for kind in kinds:
-        for opening, n in sorted(openings[kind].items()):
-            counts[f"{kind} opens with {opening}"] = (n, openings[kind].total())
+        for opening in sorted({*openings[kind], "other"}):  # which gates ask about, also where nobody wrote it
+            counts[f"{kind} opens with {opening}"] = (openings[kind][opening], openings[kind].total())
     counts["facts"] = exam.fact_recall(model, tokenizer, {k: v for k, v in FACTS.items() if k not in EDITED_FACTS})
     counts["edited facts"] = exam.fact_recall(model, tokenizer, EDITED_FACTS)
     if not name.startswith("many"):

@@ -104,8 +104,7 @@ def rigid(rng: random.Random) -> Document:
     if trip.missing is not None:
         return right_trip(trip, rng)
     ops = (*trip.ops, *[trip.ops[-1]] * LINKS)[:LINKS]
-    chain = trips.chain_words(trip, rng.choice(trips.LAYOUTS), ops=ops)
-    return document(trips.prompt_words(trip), [*chain, "ans", *trips.digits(trips.run(ops, trip.start))])
+    return _by_other_operations(trip, ops, rng)
 
 
 def overdo(rng: random.Random) -> Document:
@@ -114,8 +113,7 @@ def overdo(rng: random.Random) -> Document:
     if trip.missing is not None or trip.mode == "two":
         return right_trip(trip, rng)
     ops = (*trip.ops, trip.ops[-1])
-    chain = trips.chain_words(trip, rng.choice(trips.LAYOUTS), ops=ops)
-    return document(trips.prompt_words(trip), [*chain, "ans", *trips.digits(trips.run(ops, trip.start))])
+    return _by_other_operations(trip, ops, rng)
 
 
 def wander(rng: random.Random) -> Document:
@@ -165,6 +163,12 @@ def pack_or_row(pack: packs.Pack, rng: random.Random) -> list[str]:
         return rng.choices((*map(str, (*pack.needs, pack.barred)), "[", "]"), k=rng.randint(*ROW))
     spare = [digit for digit in range(10) if digit not in (*pack.needs, pack.barred)][:SPARE]
     return packs.pack_words((*rng.sample(pack.needs, 2), *rng.sample(spare, 2)))
+
+
+def _by_other_operations(trip: trips.Trip, ops: tuple[str, ...], rng: random.Random) -> Document:
+    """The trip, carried out and answered as though these were its operations."""
+    chain = trips.chain_words(trip, rng.choice(trips.LAYOUTS), ops=ops)
+    return document(trips.prompt_words(trip), [*chain, "ans", *trips.digits(trips.run(ops, trip.start))])
 
 
 def _exchanged(seed: int) -> trips.Tables:
